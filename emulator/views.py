@@ -14,7 +14,7 @@ STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATE
 """Every status an orchestration instance can have, in the order of its life."""
 
 
-class ActionRefused(Exception):
+class ActionRefusedError(Exception):
     """An action cannot be done now; the message says why, in words for the user."""
 
 
@@ -48,7 +48,7 @@ class HubView(Protocol):
     """A task hub as the dashboard sees it. Every method may be called from any thread.
 
     Actions on an unknown instance raise KeyError; one that the instance's status
-    forbids raises ActionRefused.
+    forbids raises ActionRefusedError.
     """
 
     @property
@@ -67,7 +67,7 @@ class HubView(Protocol):
     def instances(
         self, *, status: str | None = None, search: str = "", offset: int = 0, limit: int = 50
     ) -> tuple[list[InstanceView], int]:
-        """A page of instances, newest first, and how many match in all.
+        """Return a page of instances, newest first, and how many match in all.
 
         `search` matches a part of the ID or of the orchestrator's name, in any case.
         """
