@@ -217,7 +217,9 @@ def innermost(failure: FailureDetails) -> FailureDetails:
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; a wrong argument ends the process with status 2."""
     parser = argparse.ArgumentParser(
-        description="Schedule a fan-out/fan-in orchestration and print its result as JSON."
+        usage="%(prog)s [number_of_items] [--timeout SECONDS] "
+        "[--instance-id ID | --attach INSTANCE_ID]",
+        description="Schedule a fan-out/fan-in orchestration and print its result as JSON.",
     )
     what = parser.add_mutually_exclusive_group()
     parser.add_argument(

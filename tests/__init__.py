@@ -1,0 +1,1 @@
+"""The tests: this folder mirrors the project, tests/system drives real processes."""
