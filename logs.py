@@ -22,12 +22,12 @@ class OneLine(logging.Filter):
     """Shortens RPC errors in log records to their status and details, without a traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place; no record is dropped."""
+        """Change the record in place; drop the SDK's warning of the stream it closes itself."""
         record.msg = _RPC_ERROR.sub(r"\1: \2", record.getMessage())
         record.args = None
         if record.exc_info and isinstance(record.exc_info[1], grpc.RpcError):
             record.exc_info = None
-        return True
+        return "Locally cancelled by application" not in record.msg
 
 
 def configure(name: str) -> logging.Logger:
