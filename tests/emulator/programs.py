@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
 from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubGrpcClient
+from durabletask.entities import DurableEntity
 from durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 
 from emulator import Emulator
-from tests.processes import PATIENCE_SECONDS
+from tests.processes import PATIENCE_SECONDS, wait_until
 
 quiet = logging.getLogger("tests.sdk")
 quiet.setLevel(logging.CRITICAL)
@@ -88,6 +91,24 @@ def program_of(
         yield client
 
 
+def functions_of(module: str) -> list[Callable[..., Any]]:
+    """Return the orchestrators, activities and entities that a test module defines."""
+    return [
+        value
+        for name, value in vars(sys.modules[module]).items()
+        if getattr(value, "__module__", "") == module and is_part_of_program(name, value)
+    ]
+
+
+def is_part_of_program(name: str, value: Any) -> bool:
+    """Return whether a module's member is an orchestrator, an activity or an entity."""
+    if isinstance(value, type):
+        return issubclass(value, DurableEntity)
+    if not isinstance(value, FunctionType) or name.startswith("test_"):
+        return False
+    return value.__code__.co_varnames[:1] in (("ctx",), ("entity",), ("_",))
+
+
 def end_of(client: TaskHubGrpcClient, instance_id: str) -> OrchestrationState:
     """Wait for an instance's end and return its last state."""
     state = client.wait_for_orchestration_completion(instance_id, timeout=PATIENCE_SECONDS)
@@ -100,6 +121,24 @@ def output_of(client: TaskHubGrpcClient, instance_id: str) -> Any:
     state = end_of(client, instance_id)
     assert state.runtime_status is OrchestrationStatus.COMPLETED, state
     return state.get_output()
+
+
+def status_of(client: TaskHubGrpcClient, instance_id: str) -> OrchestrationStatus | None:
+    """Return an instance's status, None if there is no such instance."""
+    state = client.get_orchestration_state(instance_id)
+    return state.runtime_status if state is not None else None
+
+
+def is_running(client: TaskHubGrpcClient, instance_id: str) -> bool:
+    """Return whether a worker has run the first turn of an instance that has not ended."""
+    return status_of(client, instance_id) is OrchestrationStatus.RUNNING
+
+
+def wait_for_status(
+    client: TaskHubGrpcClient, instance_id: str, status: OrchestrationStatus
+) -> None:
+    """Wait until an instance has a status."""
+    wait_until(lambda: status_of(client, instance_id) is status, f"{instance_id} is {status}")
 
 
 def run(client: TaskHubGrpcClient, orchestrator: Callable[..., Any], **options: Any) -> Any:
