@@ -77,24 +77,24 @@ class Dispatch(Families):
             self._disconnect(stream)
             return
         logger.info("A worker has connected")
-        yield from self._work_items(stream)
+        yield from iter(lambda: self._next_message(stream), None)
 
-    def _work_items(self, stream: WorkerStream) -> Iterator[pb.WorkItem]:
+    def _next_message(self, stream: WorkerStream) -> pb.WorkItem | None:
+        """Wait for what the worker is to get next; return None at the end of its stream."""
         while True:
             try:
                 item = stream.outbox.get(timeout=HEALTH_PING_SECONDS)
             except Empty:
-                yield pb.WorkItem(healthPing=pb.HealthPing())
-                continue
+                return pb.WorkItem(healthPing=pb.HealthPing())
             if item is None:
-                return
+                return None
             with self._lock:
                 message = self._message(item) if item.holder is stream else None
-            if message is None:
-                continue
-            if isinstance(item.subject, Record):
-                _warn_if_large(item.subject, message)
-            yield message
+            if message is not None:
+                if isinstance(item.subject, Record):
+                    _warn_if_large(item.subject, message)
+                return message
+            del item  # It may be the last that holds a purged instance.
 
     def _disconnect(self, stream: WorkerStream) -> None:
         with self._lock:
