@@ -1,0 +1,199 @@
+"""Load: many clients that wait, little to do while idle, nothing left of what is purged."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from durabletask import task
+from durabletask.azuremanaged.client import DurableTaskSchedulerClient
+from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
+from durabletask.entities import EntityInstanceId
+
+from emulator import Emulator
+from emulator.task_hub import TaskHub
+from tests.conftest import endpoint_of
+from tests.emulator.programs import (
+    end_of,
+    new_client,
+    output_of,
+    program_of,
+    quiet,
+    run,
+    wait_for_status,
+)
+from tests.processes import PATIENCE_SECONDS, running, wait_until
+
+
+def square(_: Any, number: int) -> int:
+    return number * number
+
+
+def sum_of_squares(ctx: task.OrchestrationContext, count: int) -> Any:
+    return sum((yield task.when_all([ctx.call_activity(square, input=n) for n in range(count)])))
+
+
+def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
+    return (yield ctx.wait_for_external_event("go"))
+
+
+def waiting_clients(hub: TaskHub) -> int:
+    """Return how many clients wait for an instance of the hub."""
+    return sum(len(waiters) for waiters in hub._state_waiters.values())
+
+
+@pytest.fixture
+def hub(emulator: Emulator) -> TaskHub:
+    return emulator.hubs["default"]
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[TaskHubGrpcClient]:
+    with program_of(emulator, sum_of_squares, square, waiting) as client:
+        yield client
+
+
+def test_300_clients_wait_at_once_while_work_goes_on(
+    hub: TaskHub, client: TaskHubGrpcClient
+) -> None:
+    instance_id = client.schedule_new_orchestration(waiting)
+    with ThreadPoolExecutor(300) as pool:
+        outputs = [pool.submit(output_of, client, instance_id) for _ in range(300)]
+        wait_until(lambda: waiting_clients(hub) == 300, "300 clients wait")
+        assert run(client, sum_of_squares, input=50) == sum(n * n for n in range(50))
+        client.raise_orchestration_event(instance_id, "go", data="all of you")
+        assert {future.result() for future in outputs} == {"all of you"}
+    assert waiting_clients(hub) == 0
+
+
+def test_a_client_that_goes_away_frees_its_place_at_once(emulator: Emulator, hub: TaskHub) -> None:
+    def wait(client: TaskHubGrpcClient) -> None:
+        with pytest.raises((grpc.RpcError, ValueError)):
+            client.wait_for_orchestration_completion("nothing", timeout=PATIENCE_SECONDS)
+
+    with new_client(emulator) as client:
+        waits = [threading.Thread(target=wait, args=(client,)) for _ in range(10)]
+        for thread in waits:
+            thread.start()
+        wait_until(lambda: waiting_clients(hub) == 10, "ten clients wait")
+    wait_until(lambda: waiting_clients(hub) == 0, "nobody waits any more", seconds=10)
+    for thread in waits:
+        thread.join(PATIENCE_SECONDS)
+    assert not hub._state_waiters
+
+
+def test_a_wait_that_times_out_frees_its_place(emulator: Emulator, hub: TaskHub) -> None:
+    with new_client(emulator) as client, pytest.raises(TimeoutError):
+        client.wait_for_orchestration_completion("nothing", timeout=0.2)
+    wait_until(lambda: waiting_clients(hub) == 0, "nobody waits any more", seconds=10)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how much CPU time a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+def test_it_is_idle_while_a_worker_and_100_clients_wait() -> None:
+    seconds = 4.0
+    with (
+        running("-m", "emulator", "--port", "0", "--dashboard-port", "0") as emulator,
+        ExitStack() as stack,
+    ):
+        emulator.wait_for_line("Task hubs")
+        worker = stack.enter_context(running("worker.py", ENDPOINT=endpoint_of(emulator)))
+        worker.wait_for_line("Successfully connected")
+        client = DurableTaskSchedulerClient(
+            host_address=endpoint_of(emulator),
+            taskhub="default",
+            token_credential=None,
+            secure_channel=False,
+            logger=quiet,
+        )
+
+        def wait() -> None:
+            with pytest.raises(grpc.RpcError):
+                client.wait_for_orchestration_completion("nothing", timeout=PATIENCE_SECONDS)
+
+        pool = stack.enter_context(ThreadPoolExecutor(100))
+        waits = [pool.submit(wait) for _ in range(100)]
+        wait_until(lambda: thread_count(emulator.pid) > 100, "100 clients wait")
+        before = cpu_seconds(emulator.pid)
+        time.sleep(seconds)  # What is measured is that nothing happens.
+        used = cpu_seconds(emulator.pid) - before
+        emulator.kill()
+        for future in waits:
+            future.result()
+        client.close()
+    assert used / seconds < 0.02
+
+
+def thread_count(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def contents(hub: TaskHub) -> dict[str, int]:
+    """Return the size of every collection that a hub and its leases keep."""
+    return {
+        name: len(value)
+        for keeper in (hub, hub._leases)
+        for name, value in vars(keeper).items()
+        if hasattr(value, "__len__") and not isinstance(value, str)
+    }
+
+
+def test_nothing_is_left_of_what_is_purged(hub: TaskHub, client: TaskHubGrpcClient) -> None:
+    before = contents(hub)
+    for count in range(5):
+        run(client, sum_of_squares, input=count + 1)
+    instance_id = client.schedule_new_orchestration(waiting)
+    client.wait_for_orchestration_start(instance_id)
+    client.terminate_orchestration(instance_id)
+    end_of(client, instance_id)
+    kept = [weakref.ref(item) for item in (*hub._instances.values(), *hub._records.values())]
+    assert client.purge_orchestrations_by(recursive=True).deleted_instance_count == 6
+    after = contents(hub)
+    # Empty queues stay, one for each name; the worker's stream may have come meanwhile.
+    assert not any(hub._leases._waiting.values())
+    assert after | {"_waiting": 0, "_streams": 0} == before | {"_waiting": 0, "_streams": 0}
+    gc.collect()
+    assert [reference() for reference in kept] == [None] * 12
+
+
+def test_nothing_is_left_of_an_orchestration_that_continues_as_new_again_and_again(
+    emulator: Emulator, hub: TaskHub
+) -> None:
+    def eternal(ctx: task.OrchestrationContext, rounds: int) -> Any:
+        yield ctx.call_sub_orchestrator(short)
+        ctx.signal_entity(EntityInstanceId("nobody", "x"), "ping")
+        if rounds:
+            ctx.continue_as_new(rounds - 1)
+
+    def short(ctx: task.OrchestrationContext, _: Any) -> Any:
+        yield ctx.call_activity(square, input=2)
+
+    with program_of(emulator, eternal, short, square) as client:
+        instance_id = client.schedule_new_orchestration(eternal, input=20)
+        end_of(client, instance_id)
+        assert len(client.get_orchestration_history(instance_id)) < 12
+        client.purge_orchestrations_by()
+    assert not hub._records
+
+
+def test_instances_that_wait_for_days_cost_no_thread(client: TaskHubGrpcClient) -> None:
+    before = threading.active_count()
+    ids = [client.schedule_new_orchestration(waiting) for _ in range(200)]
+    for instance_id in ids:
+        wait_for_status(client, instance_id, OrchestrationStatus.RUNNING)
+    assert threading.active_count() < before + 100
