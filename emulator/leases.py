@@ -169,6 +169,7 @@ class Leases:
             self._return(item)
             return None
         self._resting[item] = now + REST_SECONDS
+        self._dispatch(item.kind)
         return now + REST_SECONDS
 
     def expire(self, now: float) -> None:

@@ -126,9 +126,9 @@ class TaskHub(Entities):
             listed = list(response.entities)
             del response.entities[:]
             response.entities.extend(
-                entity
-                for entity in listed
-                if wants_all or self._entities[entity.instanceId].serialized_state is not None
+                found
+                for found in listed
+                if wants_all or self._entities[found.instanceId].serialized_state is not None
             )
         return response
 
