@@ -1,4 +1,4 @@
-"""Programs written with the SDK behave as on the real scheduler: entities and schedules."""
+"""Programs written with the SDK behave as on the real scheduler: entities."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ import pytest
 from durabletask import task
 from durabletask.client import EntityQuery, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.entities import DurableEntity, EntityInstanceId
-from durabletask.scheduled import ScheduleCreationOptions, ScheduledTaskClient, ScheduleStatus
 
 from emulator import Emulator
 from tests.emulator.programs import (
     end_of,
     functions_of,
-    new_client,
-    new_worker,
     output_of,
     program_of,
     run,
@@ -291,22 +288,3 @@ def test_a_batch_of_large_operations_reaches_a_worker_with_default_options(
     signal(client, key, "add", 1)
     GATES[key].set()
     wait_until(lambda: balance(client, key) == 1, "all operations are processed")
-
-
-def test_a_schedule_starts_orchestrations_until_it_is_deleted(emulator: Emulator) -> None:
-    worker = new_worker(emulator, auditing)
-    worker.configure_scheduled_tasks()
-    with worker, new_client(emulator) as client:
-        worker.start()
-        schedules = ScheduledTaskClient(client)
-        options = ScheduleCreationOptions(
-            "nightly", "auditing", timedelta(seconds=1), orchestration_input="on time"
-        )
-        schedule = schedules.create_schedule(options)
-        assert [found.schedule_id for found in schedules.list_schedules()] == ["nightly"]
-        wait_until(lambda: len(client.get_all_orchestration_states()) >= 4, "it has run twice")
-        schedule.pause()
-        assert schedule.describe().status is ScheduleStatus.PAUSED
-        schedule.resume()
-        schedule.delete()
-        wait_until(lambda: schedules.get_schedule("nightly") is None, "the schedule is gone")

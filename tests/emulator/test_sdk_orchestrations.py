@@ -70,48 +70,6 @@ def surviving(ctx: task.OrchestrationContext, message: str) -> Any:
         return [error.details.error_type.split(".")[-1], error.details.message]
 
 
-def parent_of(ctx: task.OrchestrationContext, child: str) -> Any:
-    return (yield ctx.call_sub_orchestrator(child, input=5, instance_id=f"{ctx.instance_id}:sub"))
-
-
-def parent_of_failing(ctx: task.OrchestrationContext, _: Any) -> Any:
-    try:
-        yield ctx.call_sub_orchestrator(raising, input="no luck")
-    except task.TaskFailedError as error:
-        return [error.details.error_type.split(".")[-1], error.details.message]
-
-
-def raising(ctx: task.OrchestrationContext, message: str) -> Any:
-    raise Rejected(message)
-
-
-def who_is_my_parent(ctx: task.OrchestrationContext, rounds: int) -> Any:
-    yield ctx.call_activity(square, input=rounds)
-    if rounds:
-        ctx.continue_as_new(rounds - 1)
-        return None
-    return ctx.parent_instance_id
-
-
-def retrying_parent(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (
-        yield ctx.call_sub_orchestrator(failing_twice, input=ctx.instance_id, retry_policy=RETRIES)
-    )
-
-
-def failing_twice(ctx: task.OrchestrationContext, key: str) -> Any:
-    return (yield ctx.call_activity(fail_twice, input=key))
-
-
-def taken_id_parent(ctx: task.OrchestrationContext, _: Any) -> Any:
-    first = ctx.call_sub_orchestrator(waiting, instance_id=f"{ctx.instance_id}:same")
-    try:
-        yield ctx.call_sub_orchestrator(waiting, instance_id=f"{ctx.instance_id}:same")
-    except task.TaskFailedError as error:
-        return error.details.message
-    yield first
-
-
 def many_timers(ctx: task.OrchestrationContext, count: int) -> Any:
     delays = [timedelta(milliseconds=500 + n % 10) for n in range(count)]
     yield task.when_all([ctx.create_timer(delay) for delay in delays])
@@ -204,31 +162,6 @@ def test_an_activity_failure_fails_the_orchestration(client: TaskHubGrpcClient) 
 @pytest.mark.parametrize("message", ["no luck", ""], ids=["with a message", "without a message"])
 def test_an_orchestrator_sees_an_activity_fail(client: TaskHubGrpcClient, message: str) -> None:
     assert run(client, surviving, input=message) == ["Rejected", message]
-
-
-def test_a_sub_orchestration_returns_its_result(client: TaskHubGrpcClient) -> None:
-    assert run(client, parent_of, input="sum_of_squares") == 30
-
-
-def test_a_parent_sees_the_error_type_of_its_sub_orchestration(client: TaskHubGrpcClient) -> None:
-    assert run(client, parent_of_failing) == ["Rejected", "no luck"]
-
-
-def test_a_sub_orchestration_knows_its_parent_even_after_continuing_as_new(
-    client: TaskHubGrpcClient,
-) -> None:
-    parent = client.schedule_new_orchestration(parent_of, input="who_is_my_parent")
-    assert output_of(client, parent) == parent
-
-
-def test_a_failing_sub_orchestration_is_retried(client: TaskHubGrpcClient) -> None:
-    assert run(client, retrying_parent) == "third time lucky"
-
-
-def test_a_sub_orchestration_with_an_id_in_use_fails_for_its_parent(
-    client: TaskHubGrpcClient,
-) -> None:
-    assert "already exists" in run(client, taken_id_parent)
 
 
 def test_thousands_of_timers_fire_without_a_thread_each(client: TaskHubGrpcClient) -> None:

@@ -1,0 +1,125 @@
+"""Programs written with the SDK behave as on the real scheduler: sub-orchestrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from durabletask import task
+from durabletask.client import TaskHubGrpcClient
+
+from emulator import Emulator
+from tests.emulator.programs import (
+    functions_of,
+    output_of,
+    program_of,
+    run,
+)
+
+RETRIES = task.RetryPolicy(
+    first_retry_interval=timedelta(milliseconds=50), max_number_of_attempts=3
+)
+
+
+class Rejected(Exception):  # noqa: N818
+    """An error of the user's own."""
+
+
+def square(_: Any, number: int) -> int:
+    return number * number
+
+
+def fail_twice(_: Any, attempts: str) -> str:
+    ATTEMPTS.append(attempts)
+    if ATTEMPTS.count(attempts) < 3:
+        raise Rejected("not yet")
+    return "third time lucky"
+
+
+ATTEMPTS: list[str] = []
+
+
+def sum_of_squares(ctx: task.OrchestrationContext, count: int) -> Any:
+    squares = yield task.when_all([ctx.call_activity(square, input=n) for n in range(count)])
+    return sum(squares)
+
+
+def parent_of(ctx: task.OrchestrationContext, child: str) -> Any:
+    return (yield ctx.call_sub_orchestrator(child, input=5, instance_id=f"{ctx.instance_id}:sub"))
+
+
+def parent_of_failing(ctx: task.OrchestrationContext, _: Any) -> Any:
+    try:
+        yield ctx.call_sub_orchestrator(raising, input="no luck")
+    except task.TaskFailedError as error:
+        return [error.details.error_type.split(".")[-1], error.details.message]
+
+
+def raising(ctx: task.OrchestrationContext, message: str) -> Any:
+    raise Rejected(message)
+
+
+def who_is_my_parent(ctx: task.OrchestrationContext, rounds: int) -> Any:
+    yield ctx.call_activity(square, input=rounds)
+    if rounds:
+        ctx.continue_as_new(rounds - 1)
+        return None
+    return ctx.parent_instance_id
+
+
+def retrying_parent(ctx: task.OrchestrationContext, _: Any) -> Any:
+    return (
+        yield ctx.call_sub_orchestrator(failing_twice, input=ctx.instance_id, retry_policy=RETRIES)
+    )
+
+
+def failing_twice(ctx: task.OrchestrationContext, key: str) -> Any:
+    return (yield ctx.call_activity(fail_twice, input=key))
+
+
+def taken_id_parent(ctx: task.OrchestrationContext, _: Any) -> Any:
+    first = ctx.call_sub_orchestrator(waiting, instance_id=f"{ctx.instance_id}:same")
+    try:
+        yield ctx.call_sub_orchestrator(waiting, instance_id=f"{ctx.instance_id}:same")
+    except task.TaskFailedError as error:
+        return error.details.message
+    yield first
+
+
+def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
+    first = yield ctx.wait_for_external_event("first")
+    second = yield ctx.wait_for_external_event("second")
+    return [first, second]
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TaskHubGrpcClient]:
+    with Emulator() as emulator, program_of(emulator, *functions_of(__name__)) as client:
+        yield client
+
+
+def test_a_sub_orchestration_returns_its_result(client: TaskHubGrpcClient) -> None:
+    assert run(client, parent_of, input="sum_of_squares") == 30
+
+
+def test_a_parent_sees_the_error_type_of_its_sub_orchestration(client: TaskHubGrpcClient) -> None:
+    assert run(client, parent_of_failing) == ["Rejected", "no luck"]
+
+
+def test_a_sub_orchestration_knows_its_parent_even_after_continuing_as_new(
+    client: TaskHubGrpcClient,
+) -> None:
+    parent = client.schedule_new_orchestration(parent_of, input="who_is_my_parent")
+    assert output_of(client, parent) == parent
+
+
+def test_a_failing_sub_orchestration_is_retried(client: TaskHubGrpcClient) -> None:
+    assert run(client, retrying_parent) == "third time lucky"
+
+
+def test_a_sub_orchestration_with_an_id_in_use_fails_for_its_parent(
+    client: TaskHubGrpcClient,
+) -> None:
+    assert "already exists" in run(client, taken_id_parent)
