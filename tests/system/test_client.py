@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
 import signal
 import struct
 import subprocess
 import sys
-import termios
 import uuid
 
 import pytest
 
-from tests.processes import PROJECT, Finished, Program, environment, run, running, wait_until
+from tests.processes import (
+    PROJECT,
+    Finished,
+    Program,
+    environment,
+    needs_signals,
+    run,
+    running,
+    wait_until,
+)
 
 pytestmark = pytest.mark.system
 
@@ -90,6 +96,7 @@ def test_an_id_in_use_is_not_used_again(scheduler: dict[str, str]) -> None:
     assert_says(again, 2, f"'{instance_id}' is in use", "--attach")
 
 
+@needs_signals
 def test_ctrl_c_leaves_the_orchestration_running_with_status_130(
     scheduler: dict[str, str],
 ) -> None:
@@ -100,6 +107,7 @@ def test_ctrl_c_leaves_the_orchestration_running_with_status_130(
         assert_says(client.finish(), 130, "goes on", f"python client.py --attach {instance_id}")
 
 
+@needs_signals
 def test_ctrl_c_while_no_scheduler_answers_says_that_nothing_was_started() -> None:
     with running("client.py", ENDPOINT=NOBODY_LISTENS) as client:
         client.wait_for_line("No scheduler answers yet")
@@ -116,9 +124,14 @@ def test_a_scheduler_that_is_still_starting_is_waited_for(free_port: int) -> Non
             assert client.finish().stdout == '{"total_items": 1, "sum": 1, "average": 1.0}\n'
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals for a test")
 def test_on_a_terminal_a_progress_bar_counts_the_items(
     scheduler: dict[str, str], worker: Program
 ) -> None:
+    import fcntl
+    import pty
+    import termios
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     client = subprocess.Popen(

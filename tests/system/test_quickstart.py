@@ -70,8 +70,11 @@ def test_the_worker_logs_in_the_quickstarts_words_each_line_once(
         assert log.count(line) == 1, line
 
 
-def test_everything_on_the_workers_terminal_goes_to_stderr(worker: Program) -> None:
-    assert worker.stop().stdout == ""
+def test_everything_the_worker_says_goes_to_stderr(
+    scheduler: dict[str, str], worker: Program
+) -> None:
+    run("client.py", "1", **scheduler)
+    assert worker.stdout == ""
 
 
 def test_items_run_at_the_same_time(scheduler: dict[str, str], worker: Program) -> None:

@@ -9,13 +9,14 @@ import sys
 
 import pytest
 
-from tests.processes import PROJECT, Program, environment, run, running, wait_until
+from tests.processes import PROJECT, Program, environment, needs_signals, run, running, wait_until
 
 pytestmark = pytest.mark.system
 
 STOPS = pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 
 
+@needs_signals
 @STOPS
 def test_an_idle_worker_stops_with_status_0(worker: Program, stop: signal.Signals) -> None:
     worker.send(stop)
@@ -25,6 +26,7 @@ def test_an_idle_worker_stops_with_status_0(worker: Program, stop: signal.Signal
     assert ended.stderr.count("Worker stopped") == 1
 
 
+@needs_signals
 @STOPS
 def test_a_worker_that_is_stopped_finishes_what_is_in_progress(
     scheduler: dict[str, str], worker: Program, stop: signal.Signals
@@ -42,6 +44,7 @@ def test_a_worker_that_is_stopped_finishes_what_is_in_progress(
             assert "Processing work item" not in second.stderr
 
 
+@needs_signals
 def test_a_second_signal_ends_the_worker_at_once_with_status_1(
     scheduler: dict[str, str], worker: Program
 ) -> None:
@@ -55,6 +58,7 @@ def test_a_second_signal_ends_the_worker_at_once_with_status_1(
     assert "Worker stopped before its work in progress was done" in ended.stderr
 
 
+@needs_signals
 def test_work_that_takes_longer_than_the_limit_is_left_to_others(
     scheduler: dict[str, str],
 ) -> None:
