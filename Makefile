@@ -28,6 +28,9 @@ lint: .venv/dev ## Check style and types
 	ruff format --check .
 	mypy .
 
+bench: .venv/dev ## Measure worker, emulator and client (QUICK=1: under 90 seconds)
+	python -m benchmarks $(if $(QUICK),--quick)
+
 format: .venv/dev ## Format the code
 	ruff check --fix .
 	ruff format .
