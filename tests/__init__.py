@@ -1,0 +1,1 @@
+"""Everything that is tested; the folders mirror those of the code."""
