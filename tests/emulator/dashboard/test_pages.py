@@ -153,11 +153,6 @@ def test_each_step_has_a_bar_and_a_row() -> None:
         assert f'<tr id="step-{number}">' in shown
 
 
-def test_a_bar_is_labelled_for_those_who_cannot_see_it() -> None:
-    label = "process_work_item 3, completed, starts at 20 ms, takes 520 ms"
-    assert f'aria-label="{label}"' in page(FakeHub(finished_run()), RUN)
-
-
 def test_every_history_event_is_shown() -> None:
     shown = page(FakeHub(finished_run()), RUN)
     assert shown.count('<tr id="event-') == len(fan_out_fan_in())
