@@ -1,1 +1,1 @@
-"""Everything that is tested; the folders mirror those of the code."""
+"""The tests: this folder mirrors the project, tests/system drives real processes."""

@@ -1,1 +1,1 @@
-"""The emulator, part by part."""
+"""Tests of the stand-in emulator."""

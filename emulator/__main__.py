@@ -1,0 +1,172 @@
+"""The emulator's command line: `python -m emulator --help`."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from emulator.limits import MAX_PAYLOAD_BYTES
+from emulator.server import Emulator, PortError
+
+logger = logging.getLogger("emulator")
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the emulator until SIGINT or SIGTERM.
+
+    Returns:
+        0 after a signal, 2 for a wrong argument or a port that is in use.
+    """
+    args = _parse(argv)
+    _configure_logging(args.log_level)
+    if not _is_loopback(args.host):
+        logger.warning(
+            "Listening on %s: whoever reaches it can read and change everything, "
+            "for there is no authentication",
+            args.host,
+        )
+    emulator = Emulator(
+        host=args.host,
+        port=args.port,
+        dashboard_port=args.dashboard_port,
+        task_hubs=args.task_hubs,
+        lease_grace=args.lease_grace,
+        max_payload_bytes=args.max_payload_bytes,
+        dashboard_read_only=args.dashboard_read_only,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        emulator.start()
+    except PortError as error:
+        logger.error("%s", error)
+        return 2
+    sys.stdout.write(_banner(emulator))
+    sys.stdout.flush()
+    while not stop.wait(0.5):  # Windows handles no signal during a wait without an end.
+        pass
+    logger.info("Stopping")
+    emulator.stop()
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m emulator",
+        description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
+        "It keeps everything in memory and forgets it when it stops.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=_port, default=8080, help="gRPC port; 0 = any free one")
+    parser.add_argument(
+        "--dashboard-port", type=_port, default=8082, help="dashboard port; 0 = any free one"
+    )
+    parser.add_argument(
+        "--task-hubs",
+        type=_task_hubs,
+        default=os.environ.get("DTS_TASK_HUB_NAMES") or "default",
+        metavar="NAME,...",
+        help="task hubs; the variable DTS_TASK_HUB_NAMES sets them too",
+    )
+    parser.add_argument(
+        "--lease-grace",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long the work of a worker that is gone is kept for it",
+    )
+    parser.add_argument(
+        "--max-payload-bytes",
+        type=_count,
+        default=MAX_PAYLOAD_BYTES,
+        metavar="BYTES",
+        help="largest input, output, event or custom status; 0 = no limit",
+    )
+    parser.add_argument(
+        "--dashboard-read-only", action="store_true", help="let the dashboard change nothing"
+    )
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log")
+    parser.add_argument("--version", action="version", version=_version())
+    return parser.parse_args(argv)
+
+
+def _configure_logging(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        format="%(asctime)s.%(msecs)03d %(name)s %(levelname)s: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
+        level=level.upper(),
+    )
+    if level != "debug":
+        # The backend logs every call; what matters of it the emulator says itself.
+        logging.getLogger("emulator.backend").setLevel(logging.WARNING)
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _banner(emulator: Emulator) -> str:
+    return (
+        "Durable Task Scheduler emulator (stand-in) is ready\n"
+        f"  gRPC       {emulator.endpoint}\n"
+        f"  Dashboard  {emulator.dashboard_url}\n"
+        f"  Task hubs  {', '.join(emulator.hubs)}\n"
+    )
+
+
+def _version() -> str:
+    project = Path(__file__).parent.parent / "pyproject.toml"
+    lines = project.read_text(encoding="utf-8").splitlines()
+    own = next(line.split('"')[1] for line in lines if line.startswith("version"))
+    return f"{own} (durabletask {version('durabletask')})"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdecimal() else -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535)")
+    return port
+
+
+def _task_hubs(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"'{text}' holds an empty task hub name")
+    return list(dict.fromkeys(names))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds, 0 or more")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""Which worker holds which work item: queues, leases and limits of one task hub.
+
+Pure bookkeeping: no clock, no thread and no lock of its own. The task hub calls it
+under its lock and passes the time in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from queue import Empty, SimpleQueue
+
+
+class Kind(Enum):
+    """What a work item asks a worker to run."""
+
+    ORCHESTRATOR = "orchestrator"
+    ACTIVITY = "activity"
+    ENTITY = "entity"
+
+
+@dataclass(eq=False)
+class WorkItem:
+    """A unit of work. `token` is its completion token; `subject` is what the task hub needs."""
+
+    kind: Kind
+    name: str
+    version: str
+    token: str
+    subject: object
+    order: int = 0
+    holder: WorkerStream | None = None
+    last_holder: WorkerStream | None = None
+
+
+@dataclass(eq=False)
+class WorkerStream:
+    """A worker's connection: what it accepts, how much it may hold, and what is on its way to it.
+
+    `outbox` ends with None once the stream is closed. An item in it counts only while its
+    holder is this stream: a late answer from an earlier holder may have completed it.
+    """
+
+    limits: dict[Kind, int]
+    accepts: Callable[[Kind, str, str], bool]
+    outbox: SimpleQueue[WorkItem | None] = field(default_factory=SimpleQueue)
+    held: dict[Kind, set[WorkItem]] = field(default_factory=lambda: {kind: set() for kind in Kind})
+
+    def has_room(self, kind: Kind) -> bool:
+        """Return whether the worker may take one more work item of this kind."""
+        return len(self.held[kind]) < self.limits[kind]
+
+
+class Leases:
+    """The work items of one task hub, from being offered to being completed.
+
+    An item waits, or is leased to a stream, or is orphaned: its stream has ended and the
+    worker may still complete it until the grace is over. Completing removes it; whatever
+    happens in between, it is never lost and never in two places.
+
+    Args:
+        grace: seconds an orphan has before it waits again.
+        numbers: where the completion tokens come from; none may come twice.
+    """
+
+    def __init__(self, grace: float, numbers: Iterator[int]) -> None:
+        self._grace = grace
+        self._numbers = numbers
+        self._items: dict[str, WorkItem] = {}
+        self._waiting: dict[tuple[Kind, str, str], deque[WorkItem]] = {}
+        self._orphans: dict[WorkItem, float] = {}
+        self._streams: list[WorkerStream] = []
+
+    @property
+    def streams(self) -> int:
+        """How many worker streams are connected."""
+        return len(self._streams)
+
+    def has(self, stream: WorkerStream) -> bool:
+        """Return whether the stream is connected."""
+        return stream in self._streams
+
+    def close(self) -> None:
+        """End every stream."""
+        for stream in self._streams:
+            stream.outbox.put(None)
+
+    def waiting(self) -> int:
+        """Return how many work items no worker has taken yet."""
+        return sum(len(queue) for queue in self._waiting.values())
+
+    def offer(self, kind: Kind, name: str, version: str, subject: object) -> WorkItem:
+        """Add a new work item and lease it at once if a worker has room for it."""
+        number = next(self._numbers)
+        item = WorkItem(kind, name, version, str(number), subject, order=number)
+        self._items[item.token] = item
+        self._wait(item)
+        self._dispatch(kind)
+        return item
+
+    def connect(self, stream: WorkerStream) -> None:
+        """Let a stream take part, and fill it with what waits."""
+        self._streams.append(stream)
+        for kind in Kind:
+            self._dispatch(kind)
+
+    def disconnect(self, stream: WorkerStream, now: float) -> float | None:
+        """End a stream. Return when its orphans must be looked at, or None if it leaves none.
+
+        What it had not been sent yet waits again at once; the rest has the grace to be
+        completed by the worker, which may still be alive.
+        """
+        if stream not in self._streams:
+            return None
+        self._streams.remove(stream)
+        unsent = set(_drain(stream.outbox))
+        stream.outbox.put(None)
+        for item in [item for held in stream.held.values() for item in held]:
+            self._release(item)
+            if item in unsent:
+                self._wait(item)
+            else:
+                self._orphans[item] = now + self._grace
+        for kind in Kind:
+            self._dispatch(kind)
+        return now + self._grace if self._orphans else None
+
+    def complete(self, token: str) -> WorkItem | None:
+        """Remove a work item. Return None if it was completed or withdrawn before."""
+        item = self._items.pop(token, None)
+        if item is None:
+            return None
+        if item.holder is not None:
+            self._release(item)
+        elif self._orphans.pop(item, None) is None:
+            self._waiting[item.kind, item.name, item.version].remove(item)
+        self._dispatch(item.kind)
+        return item
+
+    def abandon(self, token: str) -> bool:
+        """Give a work item back before it is done. Return False if no worker has it."""
+        item = self._items.get(token)
+        if item is None or (item.holder is None and item not in self._orphans):
+            return False
+        self._release(item)
+        self._return(item)
+        return True
+
+    def expire(self, now: float) -> None:
+        """Give the orphans whose grace is over to other workers."""
+        for item in [item for item, end in self._orphans.items() if end <= now]:
+            self._return(item)
+
+    def _return(self, item: WorkItem) -> None:
+        self._orphans.pop(item, None)
+        if item.kind is not Kind.ACTIVITY:
+            # The next dispatch may carry more events, so an answer to this one must not count.
+            del self._items[item.token]
+            item.token = str(next(self._numbers))
+            self._items[item.token] = item
+        self._wait(item)
+        self._dispatch(item.kind)
+
+    def _wait(self, item: WorkItem) -> None:
+        """Queue an item in the order in which it was offered, whenever it comes back."""
+        queue = self._waiting.setdefault((item.kind, item.name, item.version), deque())
+        if queue and queue[-1].order > item.order:
+            queue.insert(_position(queue, item.order), item)
+        else:
+            queue.append(item)
+
+    def _release(self, item: WorkItem) -> None:
+        if item.holder is not None:
+            item.holder.held[item.kind].discard(item)
+            item.last_holder, item.holder = item.holder, None
+
+    def _dispatch(self, kind: Kind) -> None:
+        """Lease waiting items, oldest first, each to the least busy stream that accepts it."""
+        while lease := self._next_lease(kind):
+            queue, stream = lease
+            item = queue.popleft()
+            item.holder = stream
+            stream.held[kind].add(item)
+            stream.outbox.put(item)
+
+    def _next_lease(self, kind: Kind) -> tuple[deque[WorkItem], WorkerStream] | None:
+        free = [stream for stream in self._streams if stream.has_room(kind)]
+        if not free:
+            return None
+        queues = [(key, q) for key, q in self._waiting.items() if q and key[0] is kind]
+        for (_, name, version), queue in sorted(queues, key=lambda entry: entry[1][0].order):
+            takers = [stream for stream in free if stream.accepts(kind, name, version)]
+            if takers:
+                return queue, min(takers, key=partial(_reluctance, queue[0]))
+        return None
+
+
+def _reluctance(item: WorkItem, stream: WorkerStream) -> tuple[bool, int]:
+    """Rank a stream: one that gave the item back comes last, then the busiest."""
+    return stream is item.last_holder, len(stream.held[item.kind])
+
+
+def _position(queue: deque[WorkItem], order: int) -> int:
+    return next(index for index, item in enumerate(queue) if item.order > order)
+
+
+def _drain(outbox: SimpleQueue[WorkItem | None]) -> list[WorkItem]:
+    items: list[WorkItem] = []
+    while True:
+        try:
+            item = outbox.get_nowait()
+        except Empty:
+            return items
+        if item is not None:
+            items.append(item)

@@ -1,0 +1,45 @@
+"""The service's limit on one payload: an input, an output, an event or a custom status.
+
+Azure takes at most 1 MiB each:
+https://learn.microsoft.com/azure/durable-task/scheduler/durable-task-scheduler#limitations
+"""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+
+MAX_PAYLOAD_BYTES = 1024 * 1024
+
+_PAYLOAD_TYPE = "google.protobuf.StringValue"
+
+
+def oversized(message: Message, limit: int) -> str | None:
+    """Describe the first payload in `message` that has more than `limit` bytes, if there is one.
+
+    Args:
+        message: any request; its payloads may lie at any depth.
+        limit: bytes; 0 means that there is no limit.
+
+    Returns:
+        A sentence with the payload's name, its size and the limit, or None.
+    """
+    # The size of the whole is cheap to ask for and nearly always settles it.
+    if not limit or message.ByteSize() <= limit:
+        return None
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        for part in value if field.is_repeated else [value]:
+            found = _oversized_payload(field.name, part, limit) or oversized(part, limit)
+            if found:
+                return found
+    return None
+
+
+def _oversized_payload(name: str, part: Message, limit: int) -> str | None:
+    if part.DESCRIPTOR.full_name != _PAYLOAD_TYPE:
+        return None
+    size = len(part.value.encode())  # type: ignore[attr-defined]  # a StringValue
+    if size <= limit:
+        return None
+    return f"The {name} has {size:,} bytes; the limit is {limit:,} bytes. Pass a reference instead."

@@ -1,0 +1,230 @@
+"""The emulator's server: ports, gRPC, dashboard, start and stop, routing by task hub."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message_factory import GetMessageClass
+
+from emulator.limits import MAX_PAYLOAD_BYTES
+from emulator.task_hub import TaskHub
+
+if TYPE_CHECKING:
+    from emulator.web import WebServer
+
+logger = logging.getLogger("emulator")
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+# Every waiting client and every worker's stream holds one; threads are made when needed.
+MAX_THREADS = 4096
+
+SERVER_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # Otherwise a taken port is silently shared.
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Clients may send keep-alive pings as often as they like.
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+class PortError(Exception):
+    """A port cannot be listened on; the message names it and says what to do."""
+
+
+class Emulator:
+    """A stand-in for Durable Task Scheduler in this process. Use it as a context manager.
+
+    Many can run at once; each forgets everything when it stops.
+
+    Args:
+        host: the address to listen on. There is no authentication: keep it on loopback.
+        port: the gRPC port; 0 takes any that is free.
+        dashboard_port: the dashboard's port, 0 for any; None for no dashboard.
+        task_hubs: the names of the task hubs.
+        lease_grace: seconds that a worker whose stream has ended has to complete its items.
+        max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
+        dashboard_read_only: whether the dashboard offers no actions.
+
+    Example:
+        with Emulator() as emulator:
+            client = DurableTaskSchedulerClient(
+                host_address=emulator.endpoint, taskhub="default", token_credential=None,
+                secure_channel=False)
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        dashboard_port: int | None = None,
+        task_hubs: Sequence[str] = ("default",),
+        lease_grace: float = 5.0,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        dashboard_read_only: bool = False,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.dashboard_port = dashboard_port
+        self.state = "stopped"
+        self.hubs = {
+            name: TaskHub(name, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes)
+            for name in task_hubs
+        }
+        self._dashboard_read_only = dashboard_read_only
+        self._server: grpc.Server | None = None
+        self._dashboard: WebServer | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that workers and clients use, e.g. `http://127.0.0.1:8080`."""
+        return f"http://{_in_url(self.host)}:{self.port}"
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """The dashboard's URL, None when it has none."""
+        if self.dashboard_port is None:
+            return None
+        return f"http://{_in_url(self.host)}:{self.dashboard_port}"
+
+    def start(self) -> None:
+        """Listen and serve.
+
+        Raises:
+            PortError: a port is taken or cannot be listened on; nothing is left running.
+        """
+        self.state = "starting"
+        for port in filter(None, (self.port, self.dashboard_port)):
+            _require_free(self.host, port)
+        try:
+            self._start_dashboard()
+            self._server = build_server(self.hubs)
+            self.port = _listen(self._server, self.host, self.port)
+            self._server.start()
+        except BaseException:
+            self.stop()
+            raise
+        self.state = "ready"
+
+    def _start_dashboard(self) -> None:
+        if self.dashboard_port is None:
+            return
+        # Imported here because tests that need no dashboard should not pay for it.
+        from emulator.dashboard.app import create_app
+        from emulator.web import WebServer
+
+        app = create_app(
+            self.hubs, ready=lambda: self.state == "ready", read_only=self._dashboard_read_only
+        )
+        try:
+            self._dashboard = WebServer(app, self.host, self.dashboard_port)
+        except OSError:
+            raise _taken(self.host, self.dashboard_port) from None
+        self.dashboard_port = self._dashboard.port
+
+    def stop(self) -> None:
+        """End every stream and wait, and free the ports. Stopping twice does no harm."""
+        self.state = "stopping"
+        for hub in self.hubs.values():
+            hub.close()
+        if self._server is not None:
+            self._server.stop(grace=1).wait()
+            self._server = None
+        if self._dashboard is not None:
+            self._dashboard.stop()
+            self._dashboard = None
+        self.state = "stopped"
+
+    def __enter__(self) -> Emulator:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def build_server(
+    hubs: Mapping[str, TaskHub], interceptors: Sequence[grpc.ServerInterceptor] = ()
+) -> grpc.Server:
+    """Return a gRPC server, without a port yet, that passes every call to the hub it names."""
+    server = grpc.server(
+        ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="grpc"),
+        interceptors=list(interceptors),
+        options=SERVER_OPTIONS,
+    )
+    service = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
+    handlers = {method.name: _handler(method, hubs) for method in service.methods}
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service.full_name, handlers),)
+    )
+    return server
+
+
+def _handler(method: Any, hubs: Mapping[str, TaskHub]) -> grpc.RpcMethodHandler[Any, Any]:
+    """Return the handler of one RPC: find the task hub, call its method of the same name."""
+
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        return getattr(_hub(hubs, context), method.name)(request, context)
+
+    wrap: Callable[..., grpc.RpcMethodHandler[Any, Any]] = (
+        grpc.unary_stream_rpc_method_handler
+        if method.server_streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
+    return wrap(
+        call,
+        request_deserializer=GetMessageClass(method.input_type).FromString,
+        response_serializer=GetMessageClass(method.output_type).SerializeToString,
+    )
+
+
+def _hub(hubs: Mapping[str, TaskHub], context: grpc.ServicerContext) -> TaskHub:
+    metadata = {key: str(value) for key, value in context.invocation_metadata()}
+    name = metadata.get("taskhub", "")
+    hub = hubs.get(name)
+    if hub is None:
+        asked = f"There is no task hub '{name}'" if name else "The call names no task hub"
+        known = ", ".join(f"'{known}'" for known in hubs)
+        context.abort(grpc.StatusCode.NOT_FOUND, f"{asked}; this emulator has {known}.")
+    return hub
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raise PortError if something answers there: some systems let two programs share a port."""
+    try:
+        socket.create_connection((host, port), timeout=0.5).close()
+    except OSError:
+        return
+    raise _taken(host, port)
+
+
+def _listen(server: grpc.Server, host: str, port: int) -> int:
+    try:
+        return server.add_insecure_port(f"{_in_url(host)}:{port}")
+    except RuntimeError:
+        raise _taken(host, port) from None
+
+
+def _taken(host: str, port: int) -> PortError:
+    return PortError(
+        f"Port {port} on {host} is in use or may not be listened on. "
+        "Stop the program that has it, or choose another port (0 = any)."
+    )
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,1 @@
+"""Tests that drive real processes: emulator, worker and client, as a user starts them."""
