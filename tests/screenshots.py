@@ -14,7 +14,7 @@ from tests.emulator.dashboard.fake_hub import FakeHub, finished_run, make_instan
 DOCS = Path(__file__).parents[1] / "docs"
 RUN = "7c0f1f5e9d5b4c6f8a3e2b1d4f6a8c90"
 PICTURES = {
-    "dashboard-instance.png": (f"/taskhubs/default/instances/{RUN}", 1160),
+    "dashboard-instance.png": (f"/taskhubs/default/instances/{RUN}", 1200),
     "dashboard-list.png": ("/taskhubs/default", 520),
 }
 

@@ -24,6 +24,7 @@ _HEADERS = {
     # Without a referrer a browser would send `Origin: null` with our own forms.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-cache",
+    "Vary": "Accept",
 }
 
 

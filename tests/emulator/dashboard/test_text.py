@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.dashboard import text
@@ -70,6 +70,7 @@ def test_json_is_laid_out_and_everything_else_left_alone(value: str, laid_out: s
 
 
 @given(JSON)
+@settings(deadline=None)
 def test_laying_out_never_changes_a_value(value: object) -> None:
     assert json.loads(text.pretty(json.dumps(value))) == value
 
