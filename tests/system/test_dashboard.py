@@ -9,14 +9,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import CHROMIUM, chromium
+from tests.browser import chromium, needs_chromium
 from tests.conftest import endpoint_of
 from tests.processes import PATIENCE_SECONDS, Program, run, running
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
-]
+pytestmark = needs_chromium
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 

@@ -126,3 +126,13 @@ class FakeHub:
             ended = detail.instance.last_updated_at if status in _ENDED else None
             view = replace(detail.instance, status=status, completed_at=ended)
             self.put(replace(detail, instance=view))
+
+
+def many() -> FakeHub:
+    """Make a task hub with 120 instances, of which 12 have failed."""
+    return FakeHub(
+        *(
+            make_instance(f"run-{i}", created=i, status="FAILED" if i % 10 == 0 else "COMPLETED")
+            for i in range(120)
+        )
+    )
