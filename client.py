@@ -226,7 +226,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "number_of_items",
         nargs="?",
         type=item_count,
-        default=10,
         help=f"how many work items, 1 to {MAX_ITEMS} (default 10)",
     )
     parser.add_argument(
@@ -236,9 +235,24 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="how long to wait for the result (default 60)",
     )
-    what.add_argument("--instance-id", metavar="ID", help="ID of the new orchestration instance")
-    what.add_argument("--attach", metavar="INSTANCE_ID", help="wait for one scheduled earlier")
-    return parser.parse_args(argv)
+    what.add_argument(
+        "--instance-id", type=instance_id, metavar="ID", help="ID of the new orchestration instance"
+    )
+    what.add_argument(
+        "--attach", type=instance_id, metavar="INSTANCE_ID", help="wait for one scheduled earlier"
+    )
+    args = parser.parse_args(argv)
+    if args.attach and args.number_of_items is not None:
+        parser.error("a number of items does not go with --attach")
+    args.number_of_items = args.number_of_items or 10
+    return args
+
+
+def instance_id(text: str) -> str:
+    """Return `text` if it can be an instance ID."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an instance ID must not be empty")
+    return text
 
 
 def item_count(text: str) -> int:

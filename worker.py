@@ -62,9 +62,9 @@ def fan_out_fan_in_orchestrator(ctx: task.OrchestrationContext, work_items: Any)
             ctx.call_activity("process_work_item", input=item, retry_policy=ITEM_RETRIES)
         )
 
-    # Wait for all tasks to complete.
+    # Wait for all tasks to complete. Without any, when_all would wait for ever.
     log.info(f"Waiting for {len(parallel_tasks)} parallel tasks to complete")
-    results = yield task.when_all(parallel_tasks)
+    results = (yield task.when_all(parallel_tasks)) if parallel_tasks else []
 
     # Fan in: aggregate all the results.
     log.info("All parallel tasks completed, aggregating results")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -50,6 +51,13 @@ def worker(scheduler: dict[str, str]) -> Iterator[Program]:
     with running("worker.py", **scheduler) as program:
         program.wait_for_line("Successfully connected")
         yield program
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Give the number of a port that was free a moment ago, for a program that starts later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def endpoint_of(emulator: Program) -> str:
