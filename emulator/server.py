@@ -123,7 +123,10 @@ class Emulator:
         from emulator.web import WebServer
 
         app = create_app(
-            self.hubs, ready=lambda: self.state == "ready", read_only=self._dashboard_read_only
+            self.hubs,
+            ready=lambda: self.state == "ready",
+            read_only=self._dashboard_read_only,
+            allowed_hosts=[self.host],
         )
         try:
             self._dashboard = WebServer(app, self.host, self.dashboard_port)
