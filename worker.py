@@ -144,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.configure("worker")
     try:
         target = Scheduler.from_environment()
+        worker = create_worker(target, concurrency)
     except ConfigurationError as error:
         logger.error(error)
         return 2
@@ -153,7 +154,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if target.authentication != "None":
         logger.info(f"Using authentication: {target.authentication}")
 
-    worker = create_worker(target, concurrency)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end_at_once() if stopping.is_set() else stopping.set())
