@@ -24,6 +24,7 @@ from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.worker import ConcurrencyOptions
 
 import logs
+from errors import Explained
 from scheduler import ConfigurationError, Scheduler
 
 logger = logging.getLogger("worker")
@@ -188,6 +189,8 @@ def parse_arguments(argv: Sequence[str] | None) -> int:
 def create_worker(target: Scheduler, concurrency: int) -> DurableTaskSchedulerWorker:
     """Return a worker that knows the orchestrator and the activities, ready to start."""
     turns = min(concurrency, 100)
+    sdk_logger = logs.configure("durabletask")
+    sdk_logger.addFilter(Explained(target))
     worker = DurableTaskSchedulerWorker(
         **target.connection(),
         # The SDK's default is a pool of CPU + 4 threads for everything.
@@ -199,7 +202,7 @@ def create_worker(target: Scheduler, concurrency: int) -> DurableTaskSchedulerWo
         resiliency_options=GrpcWorkerResiliencyOptions(
             hello_timeout_seconds=5, reconnect_backoff_cap_seconds=4
         ),
-        logger=logger,
+        logger=sdk_logger,
     )
     worker.add_orchestrator(fan_out_fan_in_orchestrator)
     worker.add_activity(process_work_item)
