@@ -16,13 +16,12 @@ from enum import IntEnum
 from typing import Any
 
 import grpc
-from azure.core.exceptions import AzureError
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.task import FailureDetails
 
 import logs
-from errors import code_of, explain, is_passing
+from errors import SCHEDULER_ERRORS, code_of, explain, is_passing
 from progress import progress_bar
 from scheduler import ConfigurationError, Scheduler
 
@@ -118,7 +117,7 @@ def run(target: Scheduler, args: argparse.Namespace) -> Any:
             f"The orchestration goes on. {how_to_attach}" if scheduled else "Nothing was started."
         )
         raise ClientError(Exit.INTERRUPTED, f"Interrupted. {fate}") from None
-    except (grpc.RpcError, AzureError) as error:
+    except SCHEDULER_ERRORS as error:
         advice = f" {how_to_attach}" if scheduled else ""
         raise ClientError(Exit.UNREACHABLE, explain(error, target) + advice) from None
 
@@ -175,7 +174,7 @@ def wait(client: TaskHubGrpcClient, instance_id: str, deadline: float) -> Orches
         except grpc.RpcError as error:
             if not is_passing(error):
                 raise
-            logger.warning("The scheduler has gone; waiting for it to come back")
+            logger.warning("Lost the connection to the scheduler, connecting again")
             state = find(client, instance_id, min(PATIENCE_SECONDS, remaining))
             if state is not None:
                 continue
