@@ -13,6 +13,9 @@ from enum import Enum
 from functools import partial
 from queue import Empty, SimpleQueue
 
+# How long an item rests that workers keep giving back, so that they do not spin on it.
+REST_SECONDS = 1.0
+
 
 class Kind(Enum):
     """What a work item asks a worker to run."""
@@ -24,7 +27,11 @@ class Kind(Enum):
 
 @dataclass(eq=False)
 class WorkItem:
-    """A unit of work. `token` is its completion token; `subject` is what the task hub needs."""
+    """A unit of work. `subject` is what the task hub needs to build its message.
+
+    `token` is the completion token of the present lease; `earlier_tokens` are those of
+    earlier leases with which it may still be completed.
+    """
 
     kind: Kind
     name: str
@@ -34,6 +41,8 @@ class WorkItem:
     order: int = 0
     holder: WorkerStream | None = None
     last_holder: WorkerStream | None = None
+    earlier_tokens: list[str] = field(default_factory=list)
+    abandoned: int = 0
 
 
 @dataclass(eq=False)
@@ -57,12 +66,12 @@ class WorkerStream:
 class Leases:
     """The work items of one task hub, from being offered to being completed.
 
-    An item waits, or is leased to a stream, or is orphaned: its stream has ended and the
-    worker may still complete it until the grace is over. Completing removes it; whatever
-    happens in between, it is never lost and never in two places.
+    An item waits, or is leased to a stream, or rests: its stream has ended and the worker may
+    still complete it until the grace is over, or workers keep giving it back. Completing
+    removes it; whatever happens in between, it is never lost and never in two places.
 
     Args:
-        grace: seconds an orphan has before it waits again.
+        grace: seconds an item has to be completed after its stream has ended.
         numbers: where the completion tokens come from; none may come twice.
     """
 
@@ -71,7 +80,7 @@ class Leases:
         self._numbers = numbers
         self._items: dict[str, WorkItem] = {}
         self._waiting: dict[tuple[Kind, str, str], deque[WorkItem]] = {}
-        self._orphans: dict[WorkItem, float] = {}
+        self._resting: dict[WorkItem, float] = {}
         self._streams: list[WorkerStream] = []
 
     @property
@@ -108,7 +117,7 @@ class Leases:
             self._dispatch(kind)
 
     def disconnect(self, stream: WorkerStream, now: float) -> float | None:
-        """End a stream. Return when its orphans must be looked at, or None if it leaves none.
+        """End a stream. Return when `expire` must be called, None if it leaves nothing.
 
         What it had not been sent yet waits again at once; the rest has the grace to be
         completed by the worker, which may still be alive.
@@ -118,49 +127,66 @@ class Leases:
         self._streams.remove(stream)
         unsent = set(_drain(stream.outbox))
         stream.outbox.put(None)
-        for item in [item for held in stream.held.values() for item in held]:
+        held = {item for items in stream.held.values() for item in items}
+        for item in held:
             self._release(item)
             if item in unsent:
                 self._wait(item)
             else:
-                self._orphans[item] = now + self._grace
+                self._resting[item] = now + self._grace
         for kind in Kind:
             self._dispatch(kind)
-        return now + self._grace if self._orphans else None
+        return now + self._grace if held - unsent else None
 
     def complete(self, token: str) -> WorkItem | None:
         """Remove a work item. Return None if it was completed or withdrawn before."""
-        item = self._items.pop(token, None)
+        item = self._items.get(token)
         if item is None:
             return None
+        for valid in (item.token, *item.earlier_tokens):
+            del self._items[valid]
         if item.holder is not None:
             self._release(item)
-        elif self._orphans.pop(item, None) is None:
+        elif self._resting.pop(item, None) is None:
             self._waiting[item.kind, item.name, item.version].remove(item)
         self._dispatch(item.kind)
         return item
 
-    def abandon(self, token: str) -> bool:
-        """Give a work item back before it is done. Return False if no worker has it."""
+    def abandon(self, token: str, now: float) -> float | None:
+        """Give a leased work item back before it is done. Return when `expire` must be called.
+
+        The first time it waits again at once, for another worker if there is one. An item that
+        is given back again and again rests in between.
+        """
         item = self._items.get(token)
-        if item is None or (item.holder is None and item not in self._orphans):
-            return False
+        is_leased = item is not None and (item.holder is not None or item in self._resting)
+        if item is None or item.token != token or not is_leased:
+            return None
         self._release(item)
-        self._return(item)
-        return True
+        self._resting.pop(item, None)
+        item.abandoned += 1
+        if item.abandoned == 1:
+            self._return(item)
+            return None
+        self._resting[item] = now + REST_SECONDS
+        return now + REST_SECONDS
 
     def expire(self, now: float) -> None:
-        """Give the orphans whose grace is over to other workers."""
-        for item in [item for item, end in self._orphans.items() if end <= now]:
+        """Let the items wait for a worker that have rested long enough."""
+        for item in [item for item, end in self._resting.items() if end <= now]:
+            del self._resting[item]
             self._return(item)
 
     def _return(self, item: WorkItem) -> None:
-        self._orphans.pop(item, None)
-        if item.kind is not Kind.ACTIVITY:
+        """Let an item wait again, for a new lease with a new token."""
+        if item.kind is Kind.ACTIVITY:
+            # An activity is the same whenever it runs: its first result counts, whoever has it.
+            item.earlier_tokens.append(item.token)
+        else:
             # The next dispatch may carry more events, so an answer to this one must not count.
             del self._items[item.token]
-            item.token = str(next(self._numbers))
-            self._items[item.token] = item
+        item.token = str(next(self._numbers))
+        self._items[item.token] = item
         self._wait(item)
         self._dispatch(item.kind)
 
@@ -199,7 +225,7 @@ class Leases:
 
 
 def _reluctance(item: WorkItem, stream: WorkerStream) -> tuple[bool, int]:
-    """Rank a stream: one that gave the item back comes last, then the busiest."""
+    """Rank a stream: one that has had the item before comes last, then the busiest."""
     return stream is item.last_holder, len(stream.held[item.kind])
 
 

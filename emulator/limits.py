@@ -6,6 +6,8 @@ https://learn.microsoft.com/azure/durable-task/scheduler/durable-task-scheduler#
 
 from __future__ import annotations
 
+import re
+
 from google.protobuf.message import Message
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -42,4 +44,7 @@ def _oversized_payload(name: str, part: Message, limit: int) -> str | None:
     size = len(part.value.encode())  # type: ignore[attr-defined]  # a StringValue
     if size <= limit:
         return None
-    return f"The {name} has {size:,} bytes; the limit is {limit:,} bytes. Pass a reference instead."
+    words = re.sub("[A-Z]", lambda capital: f" {capital[0].lower()}", name)
+    return (
+        f"The {words} has {size:,} bytes; the limit is {limit:,} bytes. Pass a reference instead."
+    )

@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +77,11 @@ class Emulator:
         self.port = port
         self.dashboard_port = dashboard_port
         self.state = "stopped"
-        self.hubs = {
-            name: TaskHub(name, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes)
-            for name in task_hubs
-        }
+        self.hubs: dict[str, TaskHub] = {}
+        self._new_hub = partial(
+            TaskHub, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes
+        )
+        self._task_hubs = tuple(task_hubs)
         self._dashboard_read_only = dashboard_read_only
         self._server: grpc.Server | None = None
         self._dashboard: WebServer | None = None
@@ -97,15 +99,16 @@ class Emulator:
         return f"http://{_in_url(self.host)}:{self.dashboard_port}"
 
     def start(self) -> None:
-        """Listen and serve.
+        """Listen and serve, with empty task hubs; a stopped emulator can be started again.
 
         Raises:
             PortError: a port is taken or cannot be listened on; nothing is left running.
         """
         self.state = "starting"
-        for port in filter(None, (self.port, self.dashboard_port)):
-            _require_free(self.host, port)
         try:
+            for port in filter(None, (self.port, self.dashboard_port)):
+                _require_free(self.host, port)
+            self.hubs = {name: self._new_hub(name) for name in self._task_hubs}
             self._start_dashboard()
             self._server = build_server(self.hubs)
             self.port = _listen(self._server, self.host, self.port)

@@ -27,6 +27,8 @@ class Timers:
     def at(self, when: float, callback: Callable[[], None]) -> None:
         """Call `callback` at `when` (seconds since the epoch), at once if that is past."""
         with self._changed:
+            if self._closed:
+                return
             self._schedule.enterabs(when, 0, callback)
             self._additions += 1
             if self._thread is None:

@@ -18,7 +18,9 @@ from durabletask.testing.in_memory_backend import OrchestrationInstance
 
 from emulator.leases import Kind, Leases, WorkerStream, WorkItem
 from emulator.limits import oversized
-from emulator.task_hub.instances import Instances, Record, stamp
+from emulator.task_hub.answers import activity_ended, dropped, fail_orchestration, too_large
+from emulator.task_hub.families import Families
+from emulator.task_hub.records import Record, copy_fields
 
 logger = logging.getLogger("emulator")
 
@@ -28,21 +30,20 @@ HEALTH_PING_SECONDS = 30.0
 # The backend numbers its own tokens from 1; ours must never equal one of them.
 FIRST_TOKEN = 1 << 32
 
-
-# A failed orchestration can be rewound, and then needs the results of all it has scheduled.
-ENDED_FOR_GOOD = (pb.ORCHESTRATION_STATUS_COMPLETED, pb.ORCHESTRATION_STATUS_TERMINATED)
+# What a worker of the SDK receives at most unless it is told otherwise: gRPC's default.
+DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Activity:
     """The subject of an activity's work item."""
 
-    instance_id: str
+    record: Record
     execution: int
     request: pb.ActivityRequest
 
 
-class Dispatch(Instances):
+class Dispatch(Families):
     """Leases work items to workers and takes their answers, each once.
 
     Args:
@@ -74,6 +75,7 @@ class Dispatch(Instances):
             self._leases.connect(stream)
         if not context.is_active() or self._shutdown_event.is_set():
             self._disconnect(stream)
+            return
         logger.info("A worker has connected")
         yield from self._work_items(stream)
 
@@ -88,8 +90,11 @@ class Dispatch(Instances):
                 return
             with self._lock:
                 message = self._message(item) if item.holder is stream else None
-            if message is not None:
-                yield message
+            if message is None:
+                continue
+            if isinstance(item.subject, Record):
+                _warn_if_large(item.subject, message)
+            yield message
 
     def _disconnect(self, stream: WorkerStream) -> None:
         with self._lock:
@@ -97,6 +102,9 @@ class Dispatch(Instances):
                 return
             expiry = self._leases.disconnect(stream, time.time())
         logger.info("A worker has disconnected")
+        self._expire_at(expiry)
+
+    def _expire_at(self, expiry: float | None) -> None:
         if expiry is not None:
             self._timers.at(expiry, self._expire)
 
@@ -109,7 +117,7 @@ class Dispatch(Instances):
         if isinstance(item.subject, Activity):
             message = self._activity_message(item, item.subject)
         elif isinstance(item.subject, Record):
-            message = self._orchestrator_message(item, item.subject.instance)
+            message = self._orchestrator_message(item, item.subject)
         else:
             message = self._entity_message(item, str(item.subject))
         if message is None:
@@ -133,9 +141,8 @@ class Dispatch(Instances):
             self._leases.complete(record.work_item.token)
             record.work_item = None
 
-    def _orchestrator_message(
-        self, item: WorkItem, instance: OrchestrationInstance
-    ) -> pb.WorkItem | None:
+    def _orchestrator_message(self, item: WorkItem, record: Record) -> pb.WorkItem:
+        instance = record.instance
         # What an earlier, unanswered dispatch has carried comes first.
         events = [*instance.dispatched_events, *instance.pending_events]
         instance.pending_events.clear()
@@ -146,25 +153,29 @@ class Dispatch(Instances):
         return pb.WorkItem(
             completionToken=item.token,
             orchestratorRequest=pb.OrchestratorRequest(
-                instanceId=instance.instance_id, pastEvents=instance.history, newEvents=events
+                instanceId=instance.instance_id,
+                pastEvents=instance.history,
+                newEvents=events,
+                orchestrationTraceContext=record.trace_context,
             ),
         )
 
     def CompleteOrchestratorTask(
         self, request: pb.OrchestratorResponse, context: grpc.ServicerContext
     ) -> pb.CompleteTaskResponse:
-        """Take an orchestrator's turn into the history and do what it asks for."""
+        """Take an orchestrator's turn, if it is the first answer to it."""
         with self._lock:
             item = self._leases.complete(request.completionToken)
             if item is None or not isinstance(item.subject, Record):
                 return dropped(f"orchestrator turn of '{request.instanceId}'")
-            item.subject.work_item = None
+            record = item.subject
+            record.work_item = None
+            if request.HasField("orchestrationTraceContext"):
+                record.trace_context = request.orchestrationTraceContext
             problem = oversized(request, self._max_payload_bytes)
             if problem:
-                _fail_orchestration(request, problem)
-            response = super().CompleteOrchestratorTask(request, context)
-            stamp(item.subject.instance.history)
-            return response
+                fail_orchestration(request, problem)
+            return super().CompleteOrchestratorTask(request, context)
 
     # Activities
 
@@ -176,22 +187,23 @@ class Dispatch(Instances):
         task = action.scheduleTask
         request = pb.ActivityRequest(
             name=task.name,
-            version=task.version if task.HasField("version") else None,
-            input=task.input if task.HasField("input") else None,
             orchestrationInstance=pb.OrchestrationInstance(instanceId=instance.instance_id),
             taskId=action.id,
-            parentTraceContext=(
-                task.parentTraceContext if task.HasField("parentTraceContext") else None
-            ),
             tags=task.tags,
         )
-        execution = self._record(instance).execution
-        subject = Activity(instance.instance_id, execution, request)
+        copy_fields(task, request, "version", "input", "parentTraceContext")
+        scheduled = instance.history[-1].taskScheduled
+        scheduled.tags.update(task.tags)
+        copy_fields(task, scheduled, "version", "parentTraceContext")
+        record = self._record(instance)
+        subject = Activity(record, record.execution, request)
         self._leases.offer(Kind.ACTIVITY, task.name, task.version.value, subject)
 
     def _activity_message(self, item: WorkItem, activity: Activity) -> pb.WorkItem | None:
-        instance = self._find(activity.instance_id, activity.execution)
-        if instance is None or instance.status in ENDED_FOR_GOOD:
+        instance = activity.record.instance
+        # Whatever else has become of the orchestration, what it has scheduled runs.
+        is_gone = self._instances.get(instance.instance_id) is not instance
+        if is_gone or instance.status == pb.ORCHESTRATION_STATUS_TERMINATED:
             return None
         return pb.WorkItem(completionToken=item.token, activityRequest=activity.request)
 
@@ -208,8 +220,8 @@ class Dispatch(Instances):
             if problem:
                 request.ClearField("result")
                 request.failureDetails.CopyFrom(too_large(f"Activity '{item.name}': {problem}"))
-            event = _activity_ended(request)
-            self._deliver(activity.instance_id, activity.execution, event)
+            event = activity_ended(request)
+            self._deliver(activity.record.instance.instance_id, activity.execution, event)
             return pb.CompleteTaskResponse()
 
     # Abandoning
@@ -237,38 +249,19 @@ class Dispatch(Instances):
 
     def _abandon(self, token: str) -> None:
         with self._lock:
-            if not self._leases.abandon(token):
-                logger.debug("Dropped an abandonment of a work item that no worker has")
+            self._expire_at(self._leases.abandon(token, time.time()))
 
 
-def dropped(what: str) -> pb.CompleteTaskResponse:
-    """Answer a completion that counts for nothing: it is not the first, or not of this kind."""
-    logger.debug("Dropped a completion that came after the first: %s", what)
-    return pb.CompleteTaskResponse()
-
-
-def _activity_ended(response: pb.ActivityResponse) -> pb.HistoryEvent:
-    if response.HasField("failureDetails"):
-        failed = pb.TaskFailedEvent(
-            taskScheduledId=response.taskId, failureDetails=response.failureDetails
-        )
-        return pb.HistoryEvent(eventId=-1, taskFailed=failed)
-    result = response.result.value if response.HasField("result") else None
-    return helpers.new_task_completed_event(response.taskId, result)
-
-
-def too_large(problem: str) -> pb.TaskFailureDetails:
-    """Return the failure of whatever has made a payload that is too large."""
-    return pb.TaskFailureDetails(
-        errorType="PayloadTooLarge", errorMessage=problem, isNonRetriable=True
+def _warn_if_large(record: Record, message: pb.WorkItem) -> None:
+    """Say once that a worker with default options cannot receive an orchestrator's turn."""
+    if record.is_known_as_large or message.ByteSize() <= DEFAULT_MESSAGE_BYTES:
+        return
+    record.is_known_as_large = True
+    logger.warning(
+        "The work item of orchestration '%s' has %s bytes, and a worker with default options "
+        "receives at most %s. Give worker and client channel_options=GrpcChannelOptions("
+        "max_receive_message_length=...), or split the orchestration.",
+        record.instance.instance_id,
+        f"{message.ByteSize():,}",
+        f"{DEFAULT_MESSAGE_BYTES:,}",
     )
-
-
-def _fail_orchestration(response: pb.OrchestratorResponse, problem: str) -> None:
-    """Replace what an orchestrator asks for by its failure."""
-    failure = helpers.new_complete_orchestration_action(
-        -1, pb.ORCHESTRATION_STATUS_FAILED, None, too_large(problem)
-    )
-    response.ClearField("customStatus")
-    del response.actions[:]
-    response.actions.append(failure)

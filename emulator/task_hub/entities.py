@@ -12,8 +12,12 @@ from durabletask.testing.in_memory_backend import EntityState, PendingLockReques
 
 from emulator.leases import Kind, WorkItem
 from emulator.limits import oversized
-from emulator.task_hub.dispatch import Dispatch, dropped, too_large
-from emulator.task_hub.instances import stamp
+from emulator.task_hub.answers import dropped, fail_entity_batch
+from emulator.task_hub.dispatch import Dispatch
+from emulator.task_hub.records import stamp
+
+# As much as one batch of operations may have, before the last one is added.
+BATCH_BYTES = 1024 * 1024
 
 
 class Entities(Dispatch):
@@ -41,27 +45,32 @@ class Entities(Dispatch):
         return bool(caller) and caller == self._lock_holders.get(entity.locked_by)
 
     def _entity_message(self, item: WorkItem, entity_id: str) -> pb.WorkItem | None:
-        entity = self._entities.get(entity_id)
-        if entity is None:
-            self._entity_items.pop(entity_id, None)
+        entity = self._entities[entity_id]
+        self._take_batch(entity)
+        if not entity.dispatched_operations:
+            self._entity_items.pop(entity_id)
             return None
-        waiting = entity.pending_operations
-        runnable = [operation for operation in waiting if self._may_run(entity, operation)]
-        operations = [*entity.dispatched_operations, *runnable]
-        if not operations:
-            self._entity_items.pop(entity_id, None)
-            return None
-        entity.pending_operations = [o for o in waiting if not self._may_run(entity, o)]
-        entity.dispatched_operations = operations
         entity.completion_token = int(item.token)
         return pb.WorkItem(
             completionToken=item.token,
             entityRequestV2=pb.EntityRequest(
                 instanceId=entity_id,
                 entityState=helpers.get_string_value(entity.serialized_state),
-                operationRequests=operations,
+                operationRequests=entity.dispatched_operations,
             ),
         )
+
+    def _take_batch(self, entity: EntityState) -> None:
+        """Dispatch what may run, as far as it fits into a message that every worker receives."""
+        size = sum(operation.ByteSize() for operation in entity.dispatched_operations)
+        waiting: list[pb.HistoryEvent] = []
+        for operation in entity.pending_operations:
+            if size <= BATCH_BYTES and self._may_run(entity, operation):
+                entity.dispatched_operations.append(operation)
+                size += operation.ByteSize()
+            else:
+                waiting.append(operation)
+        entity.pending_operations = waiting
 
     def CompleteEntityTask(
         self, request: pb.EntityBatchResult, context: grpc.ServicerContext
@@ -75,7 +84,7 @@ class Entities(Dispatch):
             self._entity_items.pop(entity_id, None)
             problem = oversized(request, self._max_payload_bytes)
             if problem:
-                _fail_entity_batch(request, self._entities[entity_id].serialized_state, problem)
+                fail_entity_batch(request, self._entities[entity_id].serialized_state, problem)
             return super().CompleteEntityTask(request, context)
 
     def _schedule_delayed_entity_operation(
@@ -92,6 +101,11 @@ class Entities(Dispatch):
         super()._grant_lock(pending)
 
     def _try_grant_pending_locks(self) -> None:
+        self._pending_lock_requests = [
+            request
+            for request in self._pending_lock_requests
+            if self._is_live(request.parent_instance_id)
+        ]
         super()._try_grant_pending_locks()  # type: ignore[no-untyped-call]
         held = {entity.locked_by for entity in self._entities.values() if entity.locked_by}
         self._lock_holders = {k: v for k, v in self._lock_holders.items() if k in held}
@@ -103,25 +117,24 @@ class Entities(Dispatch):
         self, request: pb.CleanEntityStorageRequest, context: grpc.ServicerContext
     ) -> pb.CleanEntityStorageResponse:
         """Remove entities without state and release the locks of orchestrations that have ended."""
+        response = pb.CleanEntityStorageResponse()
         with self._lock:
-            release, request.releaseOrphanedLocks = request.releaseOrphanedLocks, False
-            response = super().CleanEntityStorage(request, context)
-            for entity in self._entities.values() if release else []:
+            for entity in self._entities.values() if request.releaseOrphanedLocks else []:
                 if entity.locked_by and not self._is_live(self._lock_holders.get(entity.locked_by)):
                     entity.locked_by = None
                     response.orphanedLocksReleased += 1
             self._try_grant_pending_locks()
-            return response
+            for entity in list(self._entities.values()) if request.removeEmptyEntities else []:
+                if self._is_empty(entity):
+                    del self._entities[entity.instance_id]
+                    response.emptyEntitiesRemoved += 1
+        return response
+
+    def _is_empty(self, entity: EntityState) -> bool:
+        """Return whether an entity has neither state nor lock nor anything to do."""
+        is_busy = entity.pending_operations or entity.instance_id in self._entity_items
+        return entity.serialized_state is None and not entity.locked_by and not is_busy
 
     def _is_live(self, instance_id: str | None) -> bool:
         instance = self._instances.get(instance_id or "")
         return instance is not None and not self._is_terminal_status(instance.status)
-
-
-def _fail_entity_batch(result: pb.EntityBatchResult, state: str | None, problem: str) -> None:
-    """Replace the outcome of every operation by a failure and keep the old state."""
-    failure = pb.OperationResultFailure(failureDetails=too_large(problem))
-    for operation in result.results:
-        operation.failure.CopyFrom(failure)
-    del result.actions[:]
-    result.entityState.value = state or ""

@@ -110,6 +110,35 @@ class TaskHub(Entities):
                 return response
             size //= 2
 
+    def QueryEntities(
+        self, request: pb.QueryEntitiesRequest, context: grpc.ServicerContext
+    ) -> pb.QueryEntitiesResponse:
+        """List entities, in pages that fit into one message; those without state if asked to."""
+        wants_all, request.query.includeTransient = request.query.includeTransient, True
+        size = min(request.query.pageSize.value or QUERY_PAGE_SIZE, QUERY_PAGE_SIZE)
+        with self._lock:
+            while True:
+                request.query.pageSize.value = size
+                response = super().QueryEntities(request, context)
+                if size == 1 or response.ByteSize() <= ANSWER_BYTES:
+                    break
+                size //= 2
+            listed = list(response.entities)
+            del response.entities[:]
+            response.entities.extend(
+                entity
+                for entity in listed
+                if wants_all or self._entities[entity.instanceId].serialized_state is not None
+            )
+        return response
+
+    def TerminateInstance(
+        self, request: pb.TerminateRequest, context: grpc.ServicerContext
+    ) -> pb.TerminateResponse:
+        """Terminate an instance that has not ended."""
+        self._refuse_oversized(request, context)
+        return super().TerminateInstance(request, context)
+
     def StreamInstanceHistory(
         self, request: pb.StreamInstanceHistoryRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.HistoryChunk]:

@@ -1,12 +1,10 @@
-"""The orchestration instances of a task hub: who runs under which parent, and what happens when."""
+"""The orchestration instances of a task hub: what happens to each, and when."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 
@@ -18,41 +16,21 @@ from durabletask.testing.in_memory_backend import (
     OrchestrationInstance,
 )
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from emulator.leases import WorkItem
 from emulator.limits import oversized
+from emulator.task_hub.records import (
+    Record,
+    copy_fields,
+    execution_started,
+    is_about_execution,
+    stamp,
+    starts_rewind,
+)
 from emulator.timers import Timers
 
 
-@dataclass(frozen=True)
-class Watcher:
-    """A parent's execution that waits for a sub-orchestration, as its task `task_id`."""
-
-    parent_id: str
-    execution: int
-    task_id: int
-
-
-@dataclass(eq=False)
-class Record:
-    """What the task hub knows of an instance beyond what the backend keeps.
-
-    `execution` tells runs under one ID apart: a restart or continue-as-new is a new one, and
-    what an earlier one has scheduled no longer concerns it.
-    """
-
-    instance: OrchestrationInstance
-    execution: int
-    parent_id: str | None = None
-    children: list[str] = field(default_factory=list)
-    watchers: list[Watcher] = field(default_factory=list)
-    work_item: WorkItem | None = None
-    waits_for_start: bool = False
-
-
 class Instances(InMemoryOrchestrationBackend):
-    """The backend's instances with true timestamps, timers without threads, and parents."""
+    """The backend's instances with true timestamps, and timers without threads."""
 
     def __init__(self, max_payload_bytes: int) -> None:
         super().__init__(max_history_size=sys.maxsize)
@@ -72,23 +50,17 @@ class Instances(InMemoryOrchestrationBackend):
             self._records[instance.instance_id] = record
         return record
 
-    def _find(self, instance_id: str, execution: int) -> OrchestrationInstance | None:
-        """Return the instance, unless it is gone or runs another execution by now."""
+    def _find(self, instance_id: str, execution: int) -> Record | None:
+        """Return the instance's record, unless it is gone or runs another execution by now."""
         record = self._records.get(instance_id)
-        return record.instance if record is not None and record.execution == execution else None
+        return record if record is not None and record.execution == execution else None
 
     def _deliver(self, instance_id: str, execution: int, event: pb.HistoryEvent) -> None:
-        """Hand an event to the execution that waits for it; one that has ended ignores it."""
-        instance = self._find(instance_id, execution)
-        if instance is None:
-            return
-        if instance.status == pb.ORCHESTRATION_STATUS_FAILED:
-            # A rewind runs again only what has failed; for the rest it looks into the history.
-            instance.history.append(event)
-            stamp(instance.history)
-        elif not self._is_terminal_status(instance.status):
-            instance.pending_events.append(event)
-            instance.last_updated_at = datetime.now(timezone.utc)
+        """Hand an event to the execution that waits for it."""
+        record = self._find(instance_id, execution)
+        if record is not None:
+            record.instance.pending_events.append(event)
+            record.instance.last_updated_at = datetime.now(timezone.utc)
             self._enqueue_orchestration(instance_id)
 
     def _offer(self, record: Record) -> None:
@@ -104,6 +76,74 @@ class Instances(InMemoryOrchestrationBackend):
         if problem:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
 
+    # Turns
+
+    def _enqueue_orchestration(self, instance_id: str) -> None:
+        """Let a worker have what is pending, as far as the instance can take it now."""
+        instance = self._instances[instance_id]
+        record = self._record(instance)
+        stamp(instance.pending_events)
+        if self._is_terminal_status(instance.status) or record.is_rewinding:
+            _hold_back(record)
+        if not instance.pending_events or self._must_wait_for_start(record):
+            return
+        self._offer(record)
+
+    def _must_wait_for_start(self, record: Record) -> bool:
+        if record.waits_for_start or not record.is_untouched:
+            return record.waits_for_start
+        start = record.instance.pending_events[0].timestamp.ToDatetime(tzinfo=timezone.utc)
+        if start > datetime.now(timezone.utc):
+            record.waits_for_start = True
+            instance_id = record.instance.instance_id
+            self._timers.at(start.timestamp(), partial(self._start, instance_id, record.execution))
+        return record.waits_for_start
+
+    def _start(self, instance_id: str, execution: int) -> None:
+        with self._lock:
+            record = self._find(instance_id, execution)
+            if record is not None:
+                record.waits_for_start = False
+                self._enqueue_orchestration(instance_id)
+
+    def CompleteOrchestratorTask(
+        self, request: pb.OrchestratorResponse, context: grpc.ServicerContext
+    ) -> pb.CompleteTaskResponse:
+        """Take an orchestrator's turn into the history and do what it asks for."""
+        with self._lock:
+            instance = self._instances[request.instanceId]
+            record = self._record(instance)
+            arrived = list(instance.pending_events)
+            response = super().CompleteOrchestratorTask(request, context)
+            stamp(instance.history)
+            if self._is_terminal_status(instance.status):
+                # The backend has dropped what arrived during the last turn.
+                instance.pending_events.extend(arrived)
+            if record.is_rewinding:
+                record.is_rewinding = False
+                held_back, record.held_back = record.held_back, []
+                instance.pending_events.extend(held_back)
+            # The backend leaves a suspended instance alone, even if a resume has arrived.
+            self._enqueue_orchestration(request.instanceId)
+            return response
+
+    def _process_complete_orchestration_action(
+        self, instance: OrchestrationInstance, complete_action: pb.CompleteOrchestrationAction
+    ) -> None:
+        if complete_action.orchestrationStatus != pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
+            super()._process_complete_orchestration_action(instance, complete_action)
+            return
+        before = execution_started(instance.history)
+        record = self._record(instance)
+        record.execution = next(self._executions)
+        record.trace_context = None
+        super()._process_complete_orchestration_action(instance, complete_action)
+        # Events carried over stand before those that have arrived, and been stamped, meanwhile.
+        stamp([event for event in instance.pending_events if not event.timestamp.seconds])
+        started = execution_started(instance.pending_events)
+        started.tags.update(before.tags)
+        copy_fields(before, started, "parentInstance", "parentTraceContext")
+
     # Starting
 
     def StartInstance(
@@ -113,41 +153,31 @@ class Instances(InMemoryOrchestrationBackend):
         self._refuse_oversized(request, context)
         with self._lock:
             response = super().StartInstance(request, context)
-            if request.HasField("parentTraceContext"):
-                started = _execution_started(self._instances[response.instanceId])
-                started.parentTraceContext.CopyFrom(request.parentTraceContext)
+            started = execution_started(self._instances[response.instanceId].pending_events)
+            copy_fields(request, started, "parentTraceContext")
             return response
 
-    def _enqueue_orchestration(self, instance_id: str) -> None:
-        instance = self._instances[instance_id]
-        stamp(instance.pending_events)
-        record = self._record(instance)
-        if self._is_terminal_status(instance.status):
-            instance.pending_events.clear()
-            return
-        if not record.waits_for_start and not self._must_wait_for_start(record):
-            self._offer(record)
-
-    def _must_wait_for_start(self, record: Record) -> bool:
-        instance = record.instance
-        if instance.history or instance.dispatched_events or not instance.pending_events:
-            return False
-        start = instance.pending_events[0].timestamp.ToDatetime(tzinfo=timezone.utc)
-        if start <= datetime.now(timezone.utc):
-            return False
-        record.waits_for_start = True
-        self._timers.at(
-            start.timestamp(), partial(self._start, instance.instance_id, record.execution)
-        )
-        return True
-
-    def _start(self, instance_id: str, execution: int) -> None:
+    def RestartInstance(
+        self, request: pb.RestartInstanceRequest, context: grpc.ServicerContext
+    ) -> pb.RestartInstanceResponse:
+        """Run an ended instance again with the same input, version and tags."""
         with self._lock:
-            if self._find(instance_id, execution) is not None:
-                self._records[instance_id].waits_for_start = False
-                self._enqueue_orchestration(instance_id)
+            ended = self._instances.get(request.instanceId)
+            response = super().RestartInstance(request, context)
+            if ended is not None and ended.tags:
+                instance = self._instances[response.instanceId]
+                instance.tags = dict(ended.tags)
+                execution_started(instance.pending_events).tags.update(ended.tags)
+            return response
 
-    # Events, timers and sub-orchestrations
+    def _prepare_rewind(self, instance: OrchestrationInstance, reason: str | None = None) -> None:
+        record = self._record(instance)
+        instance.history.extend(record.held_back)
+        record.held_back = []
+        record.is_rewinding = True
+        super()._prepare_rewind(instance, reason)
+
+    # Events and timers
 
     def RaiseEvent(
         self, request: pb.RaiseEventRequest, context: grpc.ServicerContext
@@ -156,10 +186,7 @@ class Instances(InMemoryOrchestrationBackend):
         self._refuse_oversized(request, context)
         with self._lock:
             response = super().RaiseEvent(request, context)
-            instance = self._instances[request.instanceId]
-            stamp(instance.pending_events)
-            if self._is_terminal_status(instance.status):
-                instance.pending_events.clear()
+            self._enqueue_orchestration(request.instanceId)
             return response
 
     def _process_create_timer_action(
@@ -178,113 +205,45 @@ class Instances(InMemoryOrchestrationBackend):
             event = helpers.new_timer_fired_event(timer_id, fire_at)
             self._deliver(instance_id, execution, event)
 
-    def _process_create_sub_orchestration_action(
-        self, instance: OrchestrationInstance, action: pb.OrchestratorAction
-    ) -> None:
-        super()._process_create_sub_orchestration_action(instance, action)
-        request = action.createSubOrchestration
-        record = self._records[request.instanceId]
-        if record.parent_id == instance.instance_id and record.instance.pending_events:
-            started = _execution_started(record.instance)
-            started.parentTraceContext.CopyFrom(request.parentTraceContext)
-            started.tags.update(request.tags)
-
-    def _watch_sub_orchestration(
-        self, parent_instance_id: str, sub_instance_id: str, task_id: int
-    ) -> None:
-        parent = self._record(self._instances[parent_instance_id])
-        child = self._record(self._instances[sub_instance_id])
-        child.parent_id = parent_instance_id
-        parent.children.append(sub_instance_id)
-        if child.instance.pending_events and not child.instance.history:
-            started = _execution_started(child.instance)
-            started.parentInstance.taskScheduledId = task_id
-            started.parentInstance.name.value = parent.instance.name
-            started.parentInstance.orchestrationInstance.instanceId = parent_instance_id
-        child.watchers.append(Watcher(parent_instance_id, parent.execution, task_id))
-        self._notify_watchers(child)
-
-    def _notify_waiters(self, instance_id: str) -> None:
-        super()._notify_waiters(instance_id)
-        self._notify_watchers(self._records[instance_id])
-
-    def _notify_watchers(self, record: Record) -> None:
-        if not self._is_terminal_status(record.instance.status):
-            return
-        watchers, record.watchers = record.watchers, []
-        for watcher in watchers:
-            event = _sub_ended(record.instance, watcher.task_id)
-            self._deliver(watcher.parent_id, watcher.execution, event)
-
-    def _process_complete_orchestration_action(
-        self, instance: OrchestrationInstance, complete_action: pb.CompleteOrchestrationAction
-    ) -> None:
-        super()._process_complete_orchestration_action(instance, complete_action)
-        if complete_action.orchestrationStatus == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
-            self._record(instance).execution = next(self._executions)
-            # Events carried over stand before those that have arrived meanwhile.
-            stamp([event for event in instance.pending_events if not event.timestamp.seconds])
-
-    # Ending
+    # Terminating
 
     def _terminate_instance_internal(
         self, instance_id: str, output: str | None, recursive: bool = False
     ) -> None:
-        super()._terminate_instance_internal(instance_id, output)
-        record = self._records.get(instance_id)
-        for child_id in record.children if record is not None and recursive else []:
-            self._terminate_instance_internal(child_id, output, recursive=True)
-
-    def PurgeInstances(
-        self, request: pb.PurgeInstancesRequest, context: grpc.ServicerContext
-    ) -> pb.PurgeInstancesResponse:
-        """Forget ended instances and, where asked to, their sub-orchestrations."""
-        with self._lock:
-            response = super().PurgeInstances(request, context)
-            asked = [request.instanceId] if request.instanceId else list(self._records)
-            for record in [r for i in asked if (r := self._records.get(i)) is not None]:
-                if record.instance.instance_id not in self._instances:
-                    response.deletedInstanceCount += self._forget(record, request.recursive)
-            return response
-
-    def _forget(self, record: Record, recursive: bool) -> int:
-        """Drop a purged instance's record; return how many sub-orchestrations went with it."""
-        self._withdraw(record)
-        del self._records[record.instance.instance_id]
-        purged = 0
-        for child_id in record.children if recursive else []:
-            child = self._records.get(child_id)
-            if child is not None and self._is_terminal_status(child.instance.status):
-                purged += self._instances.pop(child_id, None) is not None
-                purged += self._forget(child, recursive)
-        return purged
-
-
-def stamp(events: Sequence[pb.HistoryEvent]) -> None:
-    """Give the current time to the newest of `events`, as far back as they have none."""
-    now = Timestamp()
-    now.GetCurrentTime()
-    for event in reversed(events):
-        if event.timestamp.seconds:
+        instance = self._instances.get(instance_id)
+        if instance is None or self._is_terminal_status(instance.status):
             return
-        event.timestamp.CopyFrom(now)
+        event = helpers.new_terminated_event(encoded_output=output)
+        event.executionTerminated.recurse = recursive
+        record = self._record(instance)
+        if record.is_untouched:
+            self._end_before_start(record, event)
+        else:
+            self._deliver(instance_id, record.execution, event)
+
+    def _end_before_start(self, record: Record, event: pb.HistoryEvent) -> None:
+        """Terminate an instance without running any of its code."""
+        instance = record.instance
+        output = event.executionTerminated.input.value or None
+        instance.status = pb.ORCHESTRATION_STATUS_TERMINATED
+        instance.output = output
+        instance.completed_at = instance.last_updated_at = datetime.now(timezone.utc)
+        ended = helpers.new_execution_completed_event(instance.status, output)
+        pending = [e for e in instance.pending_events if not e.HasField("orchestratorStarted")]
+        instance.history = [*pending, event, ended]
+        stamp(instance.history)
+        instance.pending_events.clear()
+        self._withdraw(record)
+        self._notify_waiters(instance.instance_id)
 
 
-def _execution_started(instance: OrchestrationInstance) -> pb.ExecutionStartedEvent:
-    """Return the event that starts an instance which no worker has seen yet."""
-    return next(
-        event.executionStarted
-        for event in instance.pending_events
-        if event.HasField("executionStarted")
-    )
-
-
-def _sub_ended(sub: OrchestrationInstance, task_id: int) -> pb.HistoryEvent:
-    if sub.status == pb.ORCHESTRATION_STATUS_COMPLETED:
-        return helpers.new_sub_orchestration_completed_event(task_id, sub.output)
-    event = helpers.new_sub_orchestration_failed_event(
-        task_id, Exception(f"The sub-orchestration '{sub.instance_id}' was terminated.")
-    )
-    if sub.failure_details is not None:
-        event.subOrchestrationInstanceFailed.failureDetails.CopyFrom(sub.failure_details)
-    return event
+def _hold_back(record: Record) -> None:
+    """Take from the pending events what no turn can take now; keep what a rewind needs."""
+    instance = record.instance
+    pending, instance.pending_events = instance.pending_events, []
+    if record.is_rewinding:
+        # The worker rewrites the history in a turn that takes nothing else.
+        instance.pending_events = [event for event in pending if starts_rewind(event)]
+        record.held_back += [event for event in pending if not starts_rewind(event)]
+    elif instance.status == pb.ORCHESTRATION_STATUS_FAILED:
+        record.held_back += [event for event in pending if not is_about_execution(event)]
