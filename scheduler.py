@@ -42,7 +42,7 @@ CREDENTIALS = {
     "ManagedIdentity": Credential(
         "ManagedIdentityCredential",
         "client_id",
-        "Give this machine a managed identity; ClientID says which of its own one to use.",
+        "Give this machine a managed identity. If it has several, name one with ClientID.",
     ),
     "WorkloadIdentity": Credential(
         "WorkloadIdentityCredential",
@@ -197,9 +197,9 @@ def _parse(connection_string: str, task_hub: str | None) -> dict[str, str]:
             )
         if fields.setdefault(key, value) != value:
             raise ConfigurationError(f"{key} is set twice, to different values. Set it once.")
-    for key in ("Endpoint", "TaskHub"):
+    for key, advice in (("Endpoint", "Add it."), ("TaskHub", "Add it, or set TASKHUB.")):
         if key not in fields:
-            raise ConfigurationError(f"The connection string has no '{key}=...'. Add it.")
+            raise ConfigurationError(f"The connection string has no '{key}=...'. {advice}")
     return fields
 
 

@@ -161,7 +161,7 @@ class DeployedScheduler(Running):
 
     def __init__(self, identity: ManagedIdentity, folder: Path) -> None:
         self.gate = Gate(identity)
-        self._hubs = {"default": TaskHub("default", lease_grace=1)}
+        self._hubs = {"default": TaskHub("default")}
         self._authority = trustme.CA()
         self._roots = folder / "roots.pem"
         self._authority.cert_pem.write_to_path(str(self._roots))

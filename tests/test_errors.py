@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import grpc
 import pytest
@@ -10,6 +11,7 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from errors import Explained, explain, is_passing
 from scheduler import Scheduler
+from tests.processes import PROJECT
 
 AZURE = Scheduler("https://name.region.durabletask.io", "hub", "ManagedIdentity")
 EMULATOR = Scheduler()
@@ -81,6 +83,25 @@ def test_an_error_says_on_one_line_what_is_wrong_and_what_to_do(
     explanation = explain(error, target)
     assert "\n" not in explanation
     assert [word for word in words if word not in explanation] == []
+
+
+def test_the_documentation_lists_the_lines_as_they_are_said() -> None:
+    text = (PROJECT / "docs/azure.md").read_text()
+    section = text.partition("## When it does not work")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(?:\.\.\. )?(.+?)(?: \.\.\.)?` \|", section, re.MULTILINE)
+    said = [
+        explain(error, AZURE)
+        for error in (
+            call_error("PERMISSION_DENIED"),
+            call_error("UNAUTHENTICATED"),
+            ClientAuthenticationError("No identity."),
+            call_error("UNAVAILABLE", f"{TLS}CERTIFICATE_VERIFY_FAILED"),
+            call_error("NOT_FOUND"),
+            call_error("UNAVAILABLE"),
+        )
+    ]
+    assert len(listed) == len(said)
+    assert [line for line, words in zip(listed, said, strict=True) if line not in words] == []
 
 
 @pytest.mark.parametrize(

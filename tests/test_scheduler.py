@@ -7,8 +7,8 @@ from typing import Any
 import azure.identity
 import pytest
 
-from scheduler import CONNECTION_STRING, ConfigurationError, Scheduler
-from tests.processes import run
+from scheduler import CONNECTION_STRING, CREDENTIALS, ConfigurationError, Scheduler
+from tests.processes import PROJECT, run
 
 AZURE = "https://name.region.durabletask.io"
 SECRET = "hunter2"
@@ -109,7 +109,7 @@ def test_an_endpoint_is_given_to_grpc_in_a_form_in_which_it_finds_the_port(
         ({"ENDPOINT": f"{AZURE}#hub"}, "and nothing else"),
         ({"ENDPOINT": "http://local host"}, "and nothing else"),
         ({"ENDPOINT": "http://me@localhost"}, "and nothing else"),
-        ({"ENDPOINT": f"Endpoint={AZURE};"}, "has no 'TaskHub=...'"),
+        ({"ENDPOINT": f"Endpoint={AZURE};"}, "has no 'TaskHub=...'. Add it, or set TASKHUB"),
         ({CONNECTION_STRING: "TaskHub=hub"}, "has no 'Endpoint=...'"),
         ({"ENDPOINT": f"Endpoint={AZURE};TaskHub="}, "Part 2 of the connection string"),
         ({"ENDPOINT": f"Endpoint={AZURE};;TaskHub"}, "Part 2 of the connection string"),
@@ -209,6 +209,12 @@ def test_a_certificate_that_is_not_there_is_a_configuration_error(
     monkeypatch.delenv("AZURE_CLIENT_SECRET", raising=False)
     with pytest.raises(ConfigurationError, match="No such file"):
         connect(Authentication="Environment").connection()
+
+
+def test_the_documentation_lists_every_authentication_with_its_credential() -> None:
+    rows = (PROJECT / "docs/azure.md").read_text().splitlines()
+    for name, credential in CREDENTIALS.items():
+        assert [row for row in rows if f"| `{name}`" in row and f"`{credential.class_name}`" in row]
 
 
 # In the processes
