@@ -248,9 +248,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def instance_id(text: str) -> str:
-    """Return `text` if it can be an instance ID."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("an instance ID must not be empty")
+    """Return `text` if it can be an instance ID, by the service's documented limits."""
+    if not (1 <= len(text) <= 100 and text.isascii() and text.isprintable()) or text[0] == "@":
+        raise argparse.ArgumentTypeError(
+            "an instance ID has 1 to 100 printable ASCII characters, the first of them not '@'"
+        )
     return text
 
 

@@ -39,8 +39,11 @@ def test_arguments_are_read(arguments: list[str], expected: dict[str, object]) -
         (["--timeout", "inf"], "'inf' is not a number of seconds greater than 0"),
         (["--attach", "a", "--instance-id", "b"], "not allowed with argument --attach"),
         (["--attach", "a", "5"], "a number of items does not go with --attach"),
-        (["--attach", ""], "an instance ID must not be empty"),
-        (["--instance-id", ""], "an instance ID must not be empty"),
+        (["--attach", ""], "an instance ID has 1 to 100 printable ASCII characters"),
+        (["--instance-id", ""], "an instance ID has 1 to 100 printable ASCII characters"),
+        (["--instance-id", "x" * 101], "an instance ID has 1 to 100 printable ASCII characters"),
+        (["--instance-id", "@x"], "the first of them not '@'"),
+        (["--instance-id", "a\nb"], "an instance ID has 1 to 100 printable ASCII characters"),
         (["1", "2"], "unrecognized arguments: 2"),
     ],
 )
