@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from durabletask import task
-from durabletask.azuremanaged.client import DurableTaskSchedulerClient
-from durabletask.client import OrchestrationState, OrchestrationStatus
+from durabletask.client import OrchestrationStatus
 
 import worker
-from emulator import Emulator
-from scheduler import Scheduler
+from tests.conftest import Run
 
 CONTEXT = task.ActivityContext("instance", 1)
 ITEM_RETRIES = worker.ITEM_RETRIES
-
-Run = Callable[[Any], OrchestrationState]
-
-
-@pytest.fixture(autouse=True)
-def instant_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "MIN_WORK_SECONDS", 0.0)
-    monkeypatch.setattr(worker, "MAX_WORK_SECONDS", 0.0)
-    no_delay = task.RetryPolicy(
-        first_retry_interval=timedelta(0), max_number_of_attempts=3, backoff_coefficient=1
-    )
-    monkeypatch.setattr(worker, "ITEM_RETRIES", no_delay)
-
-
-@pytest.fixture
-def run(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> Run:
-    """Give a function that runs the orchestrator to its end on a worker of its own."""
-    caplog.set_level(logging.INFO, logger="worker")
-    target = Scheduler(endpoint=emulator.endpoint)
-
-    def run_to_its_end(work_items: Any) -> OrchestrationState:
-        with (
-            DurableTaskSchedulerClient(**target.connection()) as client,
-            worker.create_worker(target, concurrency=50) as started,
-        ):
-            started.start()
-            instance_id = client.schedule_new_orchestration(
-                "fan_out_fan_in_orchestrator", input=work_items
-            )
-            state = client.wait_for_orchestration_completion(instance_id, timeout=60)
-            assert state is not None
-            return state
-
-    return run_to_its_end
 
 
 # --- Activities ---
@@ -155,37 +116,3 @@ def test_an_item_that_fails_three_times_fails_the_orchestration_with_its_error(
 def test_the_delay_between_attempts_grows() -> None:
     assert ITEM_RETRIES.max_number_of_attempts == 3
     assert ITEM_RETRIES.backoff_coefficient == 2
-
-
-# --- More items than one orchestration should hold ---
-
-
-@pytest.mark.parametrize("as_range", [False, True], ids=["list", "range"])
-def test_a_long_input_is_split_into_three_levels_of_sub_orchestrations(
-    run: Run, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, as_range: bool
-) -> None:
-    monkeypatch.setattr(worker, "MAX_FAN_OUT", 5)
-    work_items = {"first": 1, "last": 60} if as_range else list(range(1, 61))
-    state = run(work_items)
-    assert state.get_output() == {
-        "total_items": 60,
-        "sum": sum(n * n for n in range(1, 61)),
-        "average": sum(n * n for n in range(1, 61)) / 60,
-    }
-    instances, _ = emulator.hubs["default"].instances(limit=1000)
-    ancestors = {i.instance_id: i.parent_id for i in instances}
-
-    def depth(instance_id: str | None) -> int:
-        return 1 + depth(ancestors[instance_id]) if instance_id else 0
-
-    assert max(depth(instance_id) for instance_id in ancestors) == 3
-
-
-def test_a_range_is_passed_on_in_two_numbers() -> None:
-    items = worker.unpack({"first": 1, "last": 100_000})
-    assert worker.pack(items[5000:6000]) == {"first": 5001, "last": 6000}
-
-
-def test_any_other_items_are_passed_on_as_they_are() -> None:
-    items = worker.unpack(["a", "b", "c"])
-    assert worker.pack(items[1:]) == ["b", "c"]
