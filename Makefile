@@ -20,13 +20,19 @@ run: .venv/run ## Run the sample: emulator, worker and client (N=10 items), then
 up: .venv/run ## Keep an emulator and a worker running, until Ctrl-C
 	@honcho start --no-prefix emulator worker
 
-test: .venv/dev ## Run the tests
+test: .venv/dev node_modules ## Run the tests
 	pytest -n 4 $(PYTEST_ARGS)
 
 lint: .venv/dev ## Check style and types
 	ruff check .
 	ruff format --check .
 	mypy .
+
+bench: .venv/dev ## Measure worker, emulator and client (QUICK=1: under 90 seconds)
+	python -m benchmarks $(if $(QUICK),--quick)
+
+screenshots: .venv/dev ## Remake the pictures in docs/
+	python -m tests.screenshots
 
 format: .venv/dev ## Format the code
 	ruff check --fix .
@@ -42,6 +48,11 @@ clean: ## Remove what the other targets have made
 .venv/dev: requirements-dev.txt .venv/run
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@
+
+# Only the accessibility test needs it, and skips without.
+node_modules: package.json package-lock.json
+	@if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; fi
+	@mkdir -p $@ && touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -16,13 +16,12 @@ from enum import IntEnum
 from typing import Any
 
 import grpc
-from azure.core.exceptions import AzureError
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.task import FailureDetails
 
 import logs
-from errors import code_of, explain, is_passing
+from errors import SCHEDULER_ERRORS, code_of, explain, is_passing
 from progress import progress_bar
 from scheduler import ConfigurationError, Scheduler
 
@@ -118,7 +117,7 @@ def run(target: Scheduler, args: argparse.Namespace) -> Any:
             f"The orchestration goes on. {how_to_attach}" if scheduled else "Nothing was started."
         )
         raise ClientError(Exit.INTERRUPTED, f"Interrupted. {fate}") from None
-    except (grpc.RpcError, AzureError) as error:
+    except SCHEDULER_ERRORS as error:
         advice = f" {how_to_attach}" if scheduled else ""
         raise ClientError(Exit.UNREACHABLE, explain(error, target) + advice) from None
 
@@ -175,7 +174,7 @@ def wait(client: TaskHubGrpcClient, instance_id: str, deadline: float) -> Orches
         except grpc.RpcError as error:
             if not is_passing(error):
                 raise
-            logger.warning("The scheduler has gone; waiting for it to come back")
+            logger.warning("Lost the connection to the scheduler, connecting again")
             state = find(client, instance_id, min(PATIENCE_SECONDS, remaining))
             if state is not None:
                 continue
@@ -226,7 +225,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "number_of_items",
         nargs="?",
         type=item_count,
-        default=10,
         help=f"how many work items, 1 to {MAX_ITEMS} (default 10)",
     )
     parser.add_argument(
@@ -236,9 +234,26 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="how long to wait for the result (default 60)",
     )
-    what.add_argument("--instance-id", metavar="ID", help="ID of the new orchestration instance")
-    what.add_argument("--attach", metavar="INSTANCE_ID", help="wait for one scheduled earlier")
-    return parser.parse_args(argv)
+    what.add_argument(
+        "--instance-id", type=instance_id, metavar="ID", help="ID of the new orchestration instance"
+    )
+    what.add_argument(
+        "--attach", type=instance_id, metavar="INSTANCE_ID", help="wait for one scheduled earlier"
+    )
+    args = parser.parse_args(argv)
+    if args.attach and args.number_of_items is not None:
+        parser.error("a number of items does not go with --attach")
+    args.number_of_items = args.number_of_items or 10
+    return args
+
+
+def instance_id(text: str) -> str:
+    """Return `text` if it can be an instance ID, by the service's documented limits."""
+    if not (1 <= len(text) <= 100 and text.isascii() and text.isprintable()) or text[0] == "@":
+        raise argparse.ArgumentTypeError(
+            "an instance ID has 1 to 100 printable ASCII characters, the first of them not '@'"
+        )
+    return text
 
 
 def item_count(text: str) -> int:

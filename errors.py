@@ -2,45 +2,97 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 import grpc
 from azure.core.exceptions import AzureError
 
-from scheduler import Scheduler
+from scheduler import CREDENTIALS, Scheduler
+
+# What a call to a scheduler can end with; the last when a credential lacks its file.
+SCHEDULER_ERRORS = (grpc.RpcError, AzureError, FileNotFoundError)
+
+# What gRPC says when TLS does not come about, and what it means.
+TLS_FAILURES = {
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted on this machine. If a proxy or a "
+    "test has issued it, name its root: GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=roots.pem",
+    "Hostname Verification Check failed": "its certificate is for another host. Check ENDPOINT.",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS. An emulator's ENDPOINT begins with http://",
+}
 
 
 def explain(error: Exception, target: Scheduler) -> str:
     """Say what is wrong with the scheduler and what to do about it."""
     where = f"task hub '{target.task_hub}' at {target.endpoint}"
-    if isinstance(error, AzureError):
-        first_line = str(error).strip().splitlines()[0]
-        return (
-            f"No token for {where}: {first_line} "
-            "Sign in with 'az login', or check the identity of this machine."
-        )
-    code, details = code_of(error), getattr(error, "details", lambda: "")()
-    match code:
+    details = details_of(error)
+    if (tls_failure := _tls_failure(error)) is not None:
+        return f"Cannot connect safely to {target.endpoint}: {tls_failure}"
+    match code_of(error):
+        case None if target.authentication in CREDENTIALS:
+            return f"No token for {where}: {details}. {CREDENTIALS[target.authentication].advice}"
         case grpc.StatusCode.UNAVAILABLE:
-            return (
-                f"No scheduler answers at {target.endpoint} ({details}). Start the emulator with "
-                "'python -m emulator', or set ENDPOINT."
+            advice = (
+                "Check ENDPOINT and the network."
+                if target.is_secure
+                else "Start the emulator with 'python -m emulator', or set ENDPOINT."
             )
+            return f"No scheduler answers at {target.endpoint} ({details}). {advice}"
         case grpc.StatusCode.NOT_FOUND:
-            return f"Cannot use {where}: {details} Set TASKHUB."
-        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
+            return f"Cannot use {where}: {details}. Set TASKHUB."
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return (
+                f"Not authenticated for {where} with Authentication={target.authentication} "
+                f"({details}). Use an identity of the tenant that the scheduler is in."
+            )
+        case grpc.StatusCode.PERMISSION_DENIED:
             return (
                 f"Not authorised for {where} ({details}). Give this identity the role "
-                "'Durable Task Data Contributor' with the task hub as its scope."
+                "'Durable Task Data Contributor' with the task hub, or its scheduler, as scope. "
+                "A new role takes some minutes to work."
             )
-        case _:
-            return f"The scheduler at {target.endpoint} answered {code}: {details}"
+        case code:
+            kind = code.name if code else type(error).__name__
+            return f"The call to {target.endpoint} failed with {kind}: {details}"
 
 
 def code_of(error: Exception) -> grpc.StatusCode | None:
-    """Return the status code of an RPC error."""
+    """Return the status code of an RPC error, None for any other."""
     code: grpc.StatusCode | None = getattr(error, "code", lambda: None)()
     return code
 
 
+def details_of(error: Exception) -> str:
+    """Return the first line of what an error says, without the full stop."""
+    details = getattr(error, "details", lambda: None)() or str(error)
+    return str(details).strip().partition("\n")[0].rstrip(". ")
+
+
 def is_passing(error: Exception) -> bool:
     """Return whether the scheduler may be only starting, restarting or moving."""
-    return code_of(error) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+    return (
+        code_of(error) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        and _tls_failure(error) is None
+    )
+
+
+def _tls_failure(error: Exception) -> str | None:
+    details = details_of(error)
+    return next((meaning for sign, meaning in TLS_FAILURES.items() if sign in details), None)
+
+
+class Explained(logging.Filter):
+    """Puts our words in the place of an error, in what the SDK logs about its connection."""
+
+    def __init__(self, target: Scheduler) -> None:
+        super().__init__()
+        self._target = target
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record in place."""
+        error = sys.exc_info()[1]  # The SDK writes each error into the message while it handles it.
+        if isinstance(error, SCHEDULER_ERRORS):
+            record.msg = record.getMessage().replace(str(error), explain(error, self._target))
+            record.args = None
+            record.exc_info = None
+        return True

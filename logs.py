@@ -36,6 +36,8 @@ def configure(name: str) -> logging.Logger:
     handler.setFormatter(logging.Formatter(FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
     handler.addFilter(OneLine())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    # What azure.identity logs at length, it raises as well, and that is shown in one line.
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
     logger = logging.getLogger(name)
     # Set on the logger itself: the SDK asks for `logger.level` before it formats debug records.
     logger.setLevel(logging.INFO)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from durabletask.grpc_options import GrpcChannelOptions
@@ -16,23 +16,46 @@ if TYPE_CHECKING:
 DEFAULT_ENDPOINT = "http://localhost:8080"
 DEFAULT_TASK_HUB = "default"
 CONNECTION_STRING = "DURABLE_TASK_SCHEDULER_CONNECTION_STRING"
-
 KEYS = ("Endpoint", "TaskHub", "Authentication", "ClientID")
-AUTHENTICATIONS = (
-    "None",
-    "DefaultAzure",
-    "ManagedIdentity",
-    "WorkloadIdentity",
-    "Environment",
-    "AzureCLI",
-)
-WITH_CLIENT_ID = ("DefaultAzure", "ManagedIdentity", "WorkloadIdentity")
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 class ConfigurationError(ValueError):
     """A variable has a value that cannot be used; the message names it and says what to do."""
+
+
+class Credential(NamedTuple):
+    """What stands behind a value of `Authentication`."""
+
+    class_name: str  # in azure.identity
+    client_id_argument: str | None
+    advice: str
+
+
+CREDENTIALS = {
+    "DefaultAzure": Credential(
+        "DefaultAzureCredential",
+        "managed_identity_client_id",
+        "Sign in with 'az login', or give this machine a managed identity.",
+    ),
+    "ManagedIdentity": Credential(
+        "ManagedIdentityCredential",
+        "client_id",
+        "Give this machine a managed identity. If it has several, name one with ClientID.",
+    ),
+    "WorkloadIdentity": Credential(
+        "WorkloadIdentityCredential",
+        "client_id",
+        "It needs AZURE_TENANT_ID, AZURE_CLIENT_ID (or ClientID) and AZURE_FEDERATED_TOKEN_FILE.",
+    ),
+    "Environment": Credential(
+        "EnvironmentCredential",
+        None,
+        "It needs AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET or a certificate.",
+    ),
+    "AzureCLI": Credential("AzureCliCredential", None, "Sign in with 'az login'."),
+}
 
 
 class Connection(TypedDict):
@@ -65,67 +88,85 @@ class Scheduler:
         Raises:
             ConfigurationError: a value is empty, malformed, or contradicts another one.
         """
-        variables = {
-            name: _value(environ, name) for name in ("ENDPOINT", "TASKHUB", CONNECTION_STRING)
-        }
-        endpoint, task_hub, connection_string = variables.values()
-        if endpoint is not None and connection_string is not None:
-            raise ConfigurationError(f"Set either ENDPOINT or {CONNECTION_STRING}, not both.")
-        if endpoint is not None and ";" in endpoint:
-            connection_string = endpoint
-        if connection_string is None:
-            return _checked(endpoint or DEFAULT_ENDPOINT, task_hub or DEFAULT_TASK_HUB, None, None)
-
-        fields = _parse(connection_string)
-        if task_hub is not None and fields.get("TaskHub", task_hub) != task_hub:
-            raise ConfigurationError(
-                f"TASKHUB says '{task_hub}', the connection string TaskHub={fields['TaskHub']}. "
-                "Set it in one place."
-            )
-        return _checked(
-            _required(fields, "Endpoint"),
-            task_hub or _required(fields, "TaskHub"),
-            fields.get("Authentication"),
-            fields.get("ClientID"),
+        endpoint, task_hub, connection_string = (
+            _value(environ, name) for name in ("ENDPOINT", "TASKHUB", CONNECTION_STRING)
         )
+        if endpoint and connection_string:
+            raise ConfigurationError(f"Set either ENDPOINT or {CONNECTION_STRING}, not both.")
+        if endpoint and ";" in endpoint:
+            connection_string = endpoint
+        if connection_string:
+            fields = _parse(connection_string, task_hub)
+        else:
+            fields = {
+                "Endpoint": endpoint or DEFAULT_ENDPOINT,
+                "TaskHub": task_hub or DEFAULT_TASK_HUB,
+            }
+        url = _checked_url(fields["Endpoint"])
+        default = "DefaultAzure" if url.startswith("https://") else "None"
+        authentication = _spelled(fields.get("Authentication", default), ("None", *CREDENTIALS))
+        return cls(url, fields["TaskHub"], authentication, fields.get("ClientID"))
+
+    def __post_init__(self) -> None:
+        if self.authentication != "None" and not self.is_secure:
+            raise ConfigurationError(
+                f"Authentication={self.authentication} needs an endpoint with https://: "
+                "a credential is never sent over http://."
+            )
+        takers = [name for name, taken in CREDENTIALS.items() if taken.client_id_argument]
+        if self.client_id and self.authentication not in takers:
+            raise ConfigurationError(
+                f"ClientID does not go with Authentication={self.authentication}, only with "
+                f"{', '.join(takers)}."
+            )
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether calls go over TLS."""
+        return self.endpoint.startswith("https://")
 
     def credential(self) -> TokenCredential | None:
-        """Return what `authentication` stands for; no token is fetched yet."""
+        """Return what `authentication` stands for; no token is fetched yet.
+
+        Raises:
+            ConfigurationError: this kind of credential cannot be made on this machine.
+        """
         if self.authentication == "None":
             return None
         # Imported here because it takes 0.3 s, which the emulator's users should not pay for.
         from azure import identity
 
-        match self.authentication:
-            case "ManagedIdentity":
-                return identity.ManagedIdentityCredential(client_id=self.client_id)
-            case "WorkloadIdentity":
-                options = {"client_id": self.client_id} if self.client_id else {}
-                return identity.WorkloadIdentityCredential(**options)
-            case "Environment":
-                return identity.EnvironmentCredential()
-            case "AzureCLI":
-                return identity.AzureCliCredential()
-            case _:
-                options = {"managed_identity_client_id": self.client_id} if self.client_id else {}
-                return identity.DefaultAzureCredential(**options)
+        class_name, client_id_argument, advice = CREDENTIALS[self.authentication]
+        arguments: dict[str, str] = {}
+        if client_id_argument and self.client_id:
+            arguments[client_id_argument] = self.client_id
+        try:
+            credential: TokenCredential = getattr(identity, class_name)(**arguments)
+        except (ValueError, OSError) as error:  # OSError: a certificate that cannot be read
+            raise ConfigurationError(
+                f"Authentication={self.authentication} cannot be used here: {error} {advice}"
+            ) from None
+        return credential
 
     def connection(self) -> Connection:
-        """Return the arguments for the SDK's worker and client."""
-        secure = self.endpoint.startswith("https://")
+        """Return the arguments for the SDK's worker and client.
+
+        Raises:
+            ConfigurationError: as `credential` does.
+        """
         options: list[tuple[str, int]] = [
             # A scheduler that comes back is noticed within two seconds.
             ("grpc.initial_reconnect_backoff_ms", 200),
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]
-        if not secure:
+        if not self.is_secure:
             # A proxy for the web has no business between us and an emulator.
             options.append(("grpc.enable_http_proxy", 0))
         return Connection(
             host_address=self.endpoint,
             taskhub=self.task_hub,
             token_credential=self.credential(),
-            secure_channel=secure,
+            secure_channel=self.is_secure,
             channel_options=GrpcChannelOptions(
                 max_receive_message_length=MAX_MESSAGE_BYTES,
                 max_send_message_length=MAX_MESSAGE_BYTES,
@@ -141,75 +182,57 @@ def _value(environ: Mapping[str, str], name: str) -> str | None:
     return value.strip() if value is not None else None
 
 
-def _parse(connection_string: str) -> dict[str, str]:
+def _parse(connection_string: str, task_hub: str | None) -> dict[str, str]:
     """Split `Key=value;...` into a dictionary whose keys are spelled as in KEYS."""
-    spelling = {key.casefold(): key for key in KEYS}
-    fields: dict[str, str] = {}
-    for part in filter(None, map(str.strip, connection_string.split(";"))):
-        name, _, value = part.partition("=")
-        key = spelling.get(name.strip().casefold())
-        if key is None or not value.strip() or key in fields:
+    fields = {"TaskHub": task_hub} if task_hub else {}
+    for number, part in enumerate(filter(str.strip, connection_string.split(";")), start=1):
+        name, _, value = map(str.strip, part.partition("="))
+        spelling = {key.casefold(): key for key in KEYS}
+        key = spelling.get(name.casefold())
+        # Neither name nor value is repeated: a secret may have got here by mistake.
+        if key is None or not value:
             raise ConfigurationError(
-                f"The connection string has a wrong part '{name.strip()}'. "
-                f"It takes each once, with a value: {', '.join(KEYS)}."
+                f"Part {number} of the connection string is wrong. It takes KEY=value, "
+                f"separated by ';', where KEY is one of {', '.join(KEYS)}."
             )
-        fields[key] = value.strip()
+        if fields.setdefault(key, value) != value:
+            raise ConfigurationError(f"{key} is set twice, to different values. Set it once.")
+    for key, advice in (("Endpoint", "Add it."), ("TaskHub", "Add it, or set TASKHUB.")):
+        if key not in fields:
+            raise ConfigurationError(f"The connection string has no '{key}=...'. {advice}")
     return fields
 
 
-def _required(fields: Mapping[str, str], key: str) -> str:
-    if key not in fields:
-        raise ConfigurationError(f"The connection string has no '{key}=...'. Add it.")
-    return fields[key]
+def _spelled(authentication: str, known: tuple[str, ...]) -> str:
+    """Return `authentication` in upper and lower case as it is known."""
+    for name in known:
+        if name.casefold() == authentication.casefold():
+            return name
+    raise ConfigurationError(
+        f"Authentication={authentication} is unknown. Use one of {', '.join(known)}."
+    )
 
 
-def _checked(
-    endpoint: str, task_hub: str, authentication: str | None, client_id: str | None
-) -> Scheduler:
-    """Return the scheduler if the parts fit together."""
-    endpoint = _checked_endpoint(endpoint)
-    secure = endpoint.startswith("https://")
-    spelling = {name.casefold(): name for name in AUTHENTICATIONS}
-    if authentication is None:
-        authentication = "DefaultAzure" if secure else "None"
-    chosen = spelling.get(authentication.casefold())
-    if chosen is None:
-        raise ConfigurationError(
-            f"Authentication={authentication} is unknown. Use one of {', '.join(AUTHENTICATIONS)}."
-        )
-    if chosen != "None" and not secure:
-        raise ConfigurationError(
-            f"Authentication={chosen} needs https://; a credential is never sent over {endpoint}."
-        )
-    if client_id is not None and chosen not in WITH_CLIENT_ID:
-        raise ConfigurationError(
-            f"ClientID does not go with Authentication={chosen}, only with "
-            f"{', '.join(WITH_CLIENT_ID)}."
-        )
-    return Scheduler(endpoint, task_hub, chosen, client_id)
-
-
-def _checked_endpoint(endpoint: str) -> str:
+def _checked_url(endpoint: str) -> str:
     """Return `scheme://host[:port]`, in which form gRPC finds the port.
 
-    gRPC takes port 443 where none is given, for plaintext too.
+    No message repeats the endpoint: it may hold a password or a key that was put there by mistake.
     """
+    example = f"e.g. {DEFAULT_ENDPOINT}"
     try:
         url = urlsplit(endpoint)
         host, port = url.hostname, url.port
     except ValueError:
-        raise ConfigurationError(f"The endpoint '{endpoint}' is not a URL.") from None
-    if url.username is not None or url.password is not None:
-        raise ConfigurationError("The endpoint must not contain a user name or a password.")
+        raise ConfigurationError(f"The endpoint is not a URL; use one, {example}") from None
     if url.scheme not in ("http", "https") or not host:
         raise ConfigurationError(
-            f"The endpoint '{endpoint}' must begin with http:// (the emulator) or https:// "
-            f"(Azure), e.g. {DEFAULT_ENDPOINT}"
+            f"The endpoint must begin with http:// (the emulator) or https:// (Azure), {example}"
         )
-    if url.path.strip("/") or url.query or url.fragment:
+    if url.path.strip("/") or url.query or url.fragment or set("@ ") & set(url.netloc):
         raise ConfigurationError(
-            f"The endpoint '{endpoint}' must end after the host and port, e.g. {DEFAULT_ENDPOINT}"
+            f"The endpoint must be scheme, host and port and nothing else, {example}"
         )
+    address = url.netloc.removesuffix(":")
     if port is None and url.scheme == "http":
-        return f"http://{url.netloc}:80"
-    return f"{url.scheme}://{url.netloc}"
+        address += ":80"  # gRPC takes 443 where no port is given, for plaintext too.
+    return f"{url.scheme}://{address}"

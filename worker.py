@@ -24,6 +24,7 @@ from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.worker import ConcurrencyOptions
 
 import logs
+from errors import Explained
 from scheduler import ConfigurationError, Scheduler
 
 logger = logging.getLogger("worker")
@@ -62,9 +63,9 @@ def fan_out_fan_in_orchestrator(ctx: task.OrchestrationContext, work_items: Any)
             ctx.call_activity("process_work_item", input=item, retry_policy=ITEM_RETRIES)
         )
 
-    # Wait for all tasks to complete.
+    # Wait for all tasks to complete. Without any, when_all would wait for ever.
     log.info(f"Waiting for {len(parallel_tasks)} parallel tasks to complete")
-    results = yield task.when_all(parallel_tasks)
+    results = (yield task.when_all(parallel_tasks)) if parallel_tasks else []
 
     # Fan in: aggregate all the results.
     log.info("All parallel tasks completed, aggregating results")
@@ -144,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.configure("worker")
     try:
         target = Scheduler.from_environment()
+        worker = create_worker(target, concurrency)
     except ConfigurationError as error:
         logger.error(error)
         return 2
@@ -153,7 +155,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if target.authentication != "None":
         logger.info(f"Using authentication: {target.authentication}")
 
-    worker = create_worker(target, concurrency)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end_at_once() if stopping.is_set() else stopping.set())
@@ -188,6 +189,8 @@ def parse_arguments(argv: Sequence[str] | None) -> int:
 def create_worker(target: Scheduler, concurrency: int) -> DurableTaskSchedulerWorker:
     """Return a worker that knows the orchestrator and the activities, ready to start."""
     turns = min(concurrency, 100)
+    sdk_logger = logs.configure("durabletask")
+    sdk_logger.addFilter(Explained(target))
     worker = DurableTaskSchedulerWorker(
         **target.connection(),
         # The SDK's default is a pool of CPU + 4 threads for everything.
@@ -199,7 +202,7 @@ def create_worker(target: Scheduler, concurrency: int) -> DurableTaskSchedulerWo
         resiliency_options=GrpcWorkerResiliencyOptions(
             hello_timeout_seconds=5, reconnect_backoff_cap_seconds=4
         ),
-        logger=logger,
+        logger=sdk_logger,
     )
     worker.add_orchestrator(fan_out_fan_in_orchestrator)
     worker.add_activity(process_work_item)

@@ -82,6 +82,7 @@ class Leases:
         self._waiting: dict[tuple[Kind, str, str], deque[WorkItem]] = {}
         self._resting: dict[WorkItem, float] = {}
         self._streams: list[WorkerStream] = []
+        self._turns: dict[tuple[Kind, str, str], int] = {}
 
     @property
     def streams(self) -> int:
@@ -205,23 +206,28 @@ class Leases:
             item.last_holder, item.holder = item.holder, None
 
     def _dispatch(self, kind: Kind) -> None:
-        """Lease waiting items, oldest first, each to the least busy stream that accepts it."""
+        """Lease waiting items, each to the least busy stream that accepts it.
+
+        Names take turns, so that a long queue of one does not hold up another; the items of
+        one name go oldest first.
+        """
         while lease := self._next_lease(kind):
-            queue, stream = lease
-            item = queue.popleft()
+            key, stream = lease
+            self._turns[key] = next(self._numbers)
+            item = self._waiting[key].popleft()
             item.holder = stream
             stream.held[kind].add(item)
             stream.outbox.put(item)
 
-    def _next_lease(self, kind: Kind) -> tuple[deque[WorkItem], WorkerStream] | None:
+    def _next_lease(self, kind: Kind) -> tuple[tuple[Kind, str, str], WorkerStream] | None:
         free = [stream for stream in self._streams if stream.has_room(kind)]
         if not free:
             return None
-        queues = [(key, q) for key, q in self._waiting.items() if q and key[0] is kind]
-        for (_, name, version), queue in sorted(queues, key=lambda entry: entry[1][0].order):
-            takers = [stream for stream in free if stream.accepts(kind, name, version)]
+        keys = [key for key, queue in self._waiting.items() if queue and key[0] is kind]
+        for key in sorted(keys, key=lambda key: self._turns.get(key, 0)):
+            takers = [stream for stream in free if stream.accepts(*key)]
             if takers:
-                return queue, min(takers, key=partial(_reluctance, queue[0]))
+                return key, min(takers, key=partial(_reluctance, self._waiting[key][0]))
         return None
 
 

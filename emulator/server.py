@@ -31,6 +31,9 @@ SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),  # Otherwise a taken port is silently shared.
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # By default gRPC cancels calls at random when a thousand have not been looked at yet.
+    ("grpc.server.max_pending_requests", 1_000_000),
+    ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
     # Clients may send keep-alive pings as often as they like.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -126,7 +129,10 @@ class Emulator:
         from emulator.web import WebServer
 
         app = create_app(
-            self.hubs, ready=lambda: self.state == "ready", read_only=self._dashboard_read_only
+            self.hubs,
+            ready=lambda: self.state == "ready",
+            read_only=self._dashboard_read_only,
+            allowed_hosts=[self.host],
         )
         try:
             self._dashboard = WebServer(app, self.host, self.dashboard_port)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from durabletask import task
+from durabletask.azuremanaged.client import DurableTaskSchedulerClient
+from durabletask.client import OrchestrationState
 
+import worker as sample
 from emulator import Emulator
+from scheduler import Scheduler
 from tests.processes import Program, running
+
+Run = Callable[[Any], OrchestrationState]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +61,45 @@ def worker(scheduler: dict[str, str]) -> Iterator[Program]:
     with running("worker.py", **scheduler) as program:
         program.wait_for_line("Successfully connected")
         yield program
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Give the number of a port that was free a moment ago, for a program that starts later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def instant_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "MIN_WORK_SECONDS", 0.0)
+    monkeypatch.setattr(sample, "MAX_WORK_SECONDS", 0.0)
+    no_delay = task.RetryPolicy(
+        first_retry_interval=timedelta(0), max_number_of_attempts=3, backoff_coefficient=1
+    )
+    monkeypatch.setattr(sample, "ITEM_RETRIES", no_delay)
+
+
+@pytest.fixture
+def run(emulator: Emulator, instant_items: None, caplog: pytest.LogCaptureFixture) -> Run:
+    """Give a function that runs the orchestrator to its end on a worker of its own."""
+    caplog.set_level(logging.INFO, logger="worker")
+    target = Scheduler(endpoint=emulator.endpoint)
+
+    def run_to_its_end(work_items: Any) -> OrchestrationState:
+        with (
+            DurableTaskSchedulerClient(**target.connection()) as client,
+            sample.create_worker(target, concurrency=50) as started,
+        ):
+            started.start()
+            instance_id = client.schedule_new_orchestration(
+                "fan_out_fan_in_orchestrator", input=work_items
+            )
+            state = client.wait_for_orchestration_completion(instance_id, timeout=60)
+            assert state is not None
+            return state
+
+    return run_to_its_end
 
 
 def endpoint_of(emulator: Program) -> str:

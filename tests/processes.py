@@ -13,10 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).parent.parent
 
 # A limit for anything that should take a moment, on a machine that is busy with other things.
 PATIENCE_SECONDS = 60.0
+
+needs_signals = pytest.mark.skipif(
+    os.name == "nt", reason="Windows ends a process without asking it"
+)
 
 # Variables of the machine that would change what a test means.
 _OURS = ("ENDPOINT", "TASKHUB", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING", "DTS_TASK_HUB_NAMES")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from queue import Empty
 
 import durabletask.internal.helpers as helpers
@@ -20,6 +21,7 @@ from emulator.leases import Kind, Leases, WorkerStream, WorkItem
 from emulator.limits import oversized
 from emulator.task_hub.answers import activity_ended, dropped, fail_orchestration, too_large
 from emulator.task_hub.families import Families
+from emulator.task_hub.pace import pause_before_turn
 from emulator.task_hub.records import Record, copy_fields
 
 logger = logging.getLogger("emulator")
@@ -130,11 +132,25 @@ class Dispatch(Families):
     # Orchestrators
 
     def _offer(self, record: Record) -> None:
-        if record.work_item is None:
+        if record.work_item is not None:
+            return
+        pause = 0 if record.pause_is_over else pause_before_turn(record)
+        if not pause:
             instance = record.instance
             record.work_item = self._leases.offer(
                 Kind.ORCHESTRATOR, instance.name, instance.version or "", record
             )
+        elif not record.is_paused:
+            record.is_paused = True
+            self._timers.at(time.time() + pause, partial(self._end_pause, record))
+
+    def _end_pause(self, record: Record) -> None:
+        with self._lock:
+            record.is_paused, record.pause_is_over = False, True
+            instance = record.instance
+            if self._instances.get(instance.instance_id) is instance:
+                self._enqueue_orchestration(instance.instance_id)
+            record.pause_is_over = False
 
     def _withdraw(self, record: Record) -> None:
         if record.work_item is not None:
@@ -197,6 +213,7 @@ class Dispatch(Families):
         copy_fields(task, scheduled, "version", "parentTraceContext")
         record = self._record(instance)
         subject = Activity(record, record.execution, request)
+        record.activities_out += 1
         self._leases.offer(Kind.ACTIVITY, task.name, task.version.value, subject)
 
     def _activity_message(self, item: WorkItem, activity: Activity) -> pb.WorkItem | None:
@@ -220,6 +237,8 @@ class Dispatch(Families):
             if problem:
                 request.ClearField("result")
                 request.failureDetails.CopyFrom(too_large(f"Activity '{item.name}': {problem}"))
+            if activity.execution == activity.record.execution:
+                activity.record.activities_out -= 1
             event = activity_ended(request)
             self._deliver(activity.record.instance.instance_id, activity.execution, event)
             return pb.CompleteTaskResponse()

@@ -136,6 +136,7 @@ class Instances(InMemoryOrchestrationBackend):
         before = execution_started(instance.history)
         record = self._record(instance)
         record.execution = next(self._executions)
+        record.activities_out = 0
         record.trace_context = None
         super()._process_complete_orchestration_action(instance, complete_action)
         # Events carried over stand before those that have arrived, and been stamped, meanwhile.

@@ -29,6 +29,7 @@ class Record:
     `execution` tells runs under one ID apart: a restart or continue-as-new is a new one, and
     what an earlier one has scheduled no longer concerns it. `held_back` is what arrives while
     no turn can take it: after a failure, until a rewind asks for it, and during the rewind.
+    `activities_out` counts the activities of this execution whose results are still to come.
     """
 
     instance: OrchestrationInstance
@@ -39,6 +40,9 @@ class Record:
     work_item: WorkItem | None = None
     held_back: list[pb.HistoryEvent] = field(default_factory=list)
     trace_context: pb.OrchestrationTraceContext | None = None
+    activities_out: int = 0
+    is_paused: bool = False
+    pause_is_over: bool = False
     waits_for_start: bool = False
     is_rewinding: bool = False
     is_known_as_large: bool = False
@@ -69,6 +73,11 @@ def copy_fields(source: Message, target: Message, *names: str) -> None:
 def execution_started(events: Sequence[pb.HistoryEvent]) -> pb.ExecutionStartedEvent:
     """Return the event that started the execution to which `events` belong."""
     return next(event.executionStarted for event in events if event.HasField("executionStarted"))
+
+
+def is_task_result(event: pb.HistoryEvent) -> bool:
+    """Return whether an event is the result of an activity, good or bad."""
+    return event.HasField("taskCompleted") or event.HasField("taskFailed")
 
 
 def is_about_execution(event: pb.HistoryEvent) -> bool:

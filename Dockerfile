@@ -1,0 +1,16 @@
+# The worker in a container. It needs ENDPOINT and TASKHUB, and an identity in Azure: docs/azure.md
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GRPC_VERBOSITY=ERROR
+WORKDIR /app
+
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+
+COPY worker.py scheduler.py errors.py logs.py ./
+
+# A number, by which Kubernetes can tell that this is not root.
+USER 65532:65532
+
+# Without a shell around it, the worker gets SIGTERM itself and finishes its work in progress.
+ENTRYPOINT ["python", "worker.py"]

@@ -1,0 +1,125 @@
+"""The pages' content as plain values for JSON. JSON payloads appear as values, not as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from durabletask.history import HistoryEvent
+from durabletask.task import FailureDetails
+
+from emulator.dashboard import text
+from emulator.dashboard.links import Pager
+from emulator.dashboard.timeline import Step
+from emulator.views import HubView, InstanceDetail, InstanceView
+
+Json = dict[str, Any]
+
+
+def listing(hub: HubView, instances: Iterable[InstanceView], pager: Pager) -> Json:
+    """Describe one page of a task hub's instances."""
+    return {
+        "task_hub": hub.name,
+        "workers": hub.worker_count(),
+        "counts": hub.count_by_status(),
+        "total": pager.total,
+        "page": pager.page,
+        "pages": pager.pages,
+        "instances": [_head(view) for view in instances],
+    }
+
+
+def instance(detail: InstanceDetail, steps: Sequence[Step]) -> Json:
+    """Describe one instance with all its steps and history events."""
+    return {
+        **_head(detail.instance),
+        "input": _value(detail.input),
+        "output": _value(detail.output),
+        "custom_status": _value(detail.custom_status),
+        "failure": _failure(detail.failure),
+        "steps": [_step(step) for step in steps],
+        "history": [_event(event) for event in detail.history],
+    }
+
+
+def event_type(event: HistoryEvent) -> str:
+    """Name an event as the Durable Task protocol does: TaskScheduled."""
+    return type(event).__name__.removesuffix("Event")
+
+
+def event_fields(event: HistoryEvent) -> dict[str, str]:
+    """Collect what an event carries besides its time, as text, without what is not set."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, default=str)
+        for name, value in event.to_dict().items()
+        if value is not None and name != "timestamp" and (name, value) != ("event_id", -1)
+    }
+
+
+def _head(view: InstanceView) -> Json:
+    ended = view.completed_at
+    return {
+        "instance_id": view.instance_id,
+        "name": view.name,
+        "status": view.status,
+        "created_at": text.iso(view.created_at),
+        "last_updated_at": text.iso(view.last_updated_at),
+        "completed_at": _time(ended),
+        "duration_seconds": (ended - view.created_at).total_seconds() if ended else None,
+        "version": view.version,
+        "parent_id": view.parent_id,
+    }
+
+
+def _step(step: Step) -> Json:
+    return {
+        "number": step.number,
+        "kind": step.kind,
+        "name": step.name,
+        "status": step.status,
+        "input": _value(step.input),
+        "output": _value(step.output),
+        "failure": _failure(step.failure),
+        "started_at": text.iso(step.started_at),
+        "ended_at": _time(step.ended_at),
+        "duration_seconds": step.duration.total_seconds() if step.duration is not None else None,
+        "attempts": len(step.attempts),
+        "child_id": step.child_id,
+    }
+
+
+def _event(event: HistoryEvent) -> Json:
+    # Through text and back: an event may hold values that JSON does not know.
+    fields = json.loads(json.dumps(event.to_dict(), default=str))
+    return {"type": event_type(event), **fields}
+
+
+def _failure(failure: FailureDetails | None) -> Json | None:
+    if failure is None:
+        return None
+    return {
+        "type": failure.error_type,
+        "message": failure.message,
+        "stack_trace": failure.stack_trace,
+        "inner": _failure(failure.inner_failure),
+    }
+
+
+def _value(value: str | None) -> Any:
+    """Return the value behind a JSON text; a text that is no JSON stands for itself."""
+    if value is None:
+        return None
+    try:
+        return json.loads(value, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _time(value: datetime | None) -> str | None:
+    return text.iso(value) if value else None

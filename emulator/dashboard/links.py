@@ -1,0 +1,83 @@
+"""Addresses of pages: any instance ID survives in them, and filters stay when a page turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from starlette.convertors import Convertor, register_url_convertor
+
+
+class _AnyText(Convertor[str]):
+    """Matches every instance ID, with slashes and line breaks."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any_text", _AnyText())
+
+
+def hub_path(hub: str) -> str:
+    """Return the address of a task hub's page."""
+    return f"/taskhubs/{quote(hub, safe='')}"
+
+
+def instance_path(hub: str, instance_id: str) -> str:
+    """Return the address of an instance's page; actions are posted to the same address."""
+    return f"{hub_path(hub)}/instances/{quote(instance_id, safe='')}"
+
+
+def query_changer(current: Mapping[str, str]) -> Callable[..., str]:
+    """Make a function that returns the current query with some parameters changed.
+
+    `done` is about one page view and goes into no link.
+    """
+
+    def query(**changes: object) -> str:
+        merged = {**current, "done": None, **changes}
+        return "?" + urlencode({k: v for k, v in merged.items() if v not in (None, "")})
+
+    return query
+
+
+def page_number(asked: str | None) -> int:
+    """Read a page number from a query; whatever is none means the first page."""
+    if asked and asked.isdecimal() and len(asked) < 10:
+        return max(int(asked), 1)
+    return 1
+
+
+@dataclass(frozen=True)
+class Pager:
+    """Which part of a long list a page shows; a number past the end means the last page."""
+
+    total: int
+    size: int
+    wanted: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are; an empty list has one."""
+        return max(-(-self.total // self.size), 1)
+
+    @property
+    def page(self) -> int:
+        """The page shown, from 1."""
+        return min(self.wanted, self.pages)
+
+    @property
+    def start(self) -> int:
+        """The first place shown, from 0."""
+        return (self.page - 1) * self.size
+
+    @property
+    def stop(self) -> int:
+        """The first place not shown any more."""
+        return min(self.start + self.size, self.total)

@@ -1,0 +1,127 @@
+"""Words and numbers as people read them: durations, times, JSON, excerpts of long values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+EXCERPT = 600
+"""A value longer than this is cut until the reader asks for all of it."""
+
+_WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A value as shown, and its length when only the beginning is."""
+
+    text: str
+    cut_from: int | None = None
+
+
+def duration(value: timedelta | None) -> str:
+    """Format 184 ms, 1.84 s, 2 min 3 s, 3 h 5 min, 2 d 4 h."""
+    if value is None:
+        return "\N{EN DASH}"
+    seconds = value.total_seconds()
+    if seconds == 0:
+        return "0 s"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    for unit, below, rest_unit, rest in (("min", 3600, "s", 60), ("h", 86400, "min", 3600)):
+        if round(seconds) < below:
+            return _two_units(round(seconds), rest, unit, rest // 60, rest_unit)
+    return _two_units(round(seconds), 86400, "d", 3600, "h")
+
+
+def tick(value: timedelta) -> str:
+    """Format a round duration without the zeros that say how exact it is: 1.5 s, 2 s."""
+    number, unit = duration(value).split(" ", 1)
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
+
+
+def _two_units(seconds: int, big: int, big_unit: str, small: int, small_unit: str) -> str:
+    whole, rest = divmod(seconds, big)
+    return f"{whole} {big_unit}" + (f" {rest // small} {small_unit}" if rest // small else "")
+
+
+def iso(value: datetime) -> str:
+    """Format a time in UTC as ISO 8601 with milliseconds, for machines and title texts."""
+    utc = value.astimezone(timezone.utc).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
+
+
+def clock(value: datetime) -> str:
+    """Format a time in UTC for reading: 2026-11-24 03:02:11."""
+    return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def precise(value: datetime) -> str:
+    """Format a time of day in UTC to the millisecond: 03:02:11.250."""
+    return iso(value)[11:-1]
+
+
+def count(number: int, noun: str = "") -> str:
+    """Format 1 step, 1,000 steps."""
+    return f"{number:,}" + (f" {noun}" + ("" if number == 1 else "s") if noun else "")
+
+
+def excerpt(value: str, *, whole: bool) -> Excerpt:
+    """Lay a value out for reading; a long one is only cut, as JSON cannot be laid out in part."""
+    if whole or len(value) <= EXCERPT:
+        return Excerpt(pretty(value))
+    return Excerpt(value[:EXCERPT], cut_from=len(value))
+
+
+def pretty(value: str) -> str:
+    """Lay JSON text out with as few lines as fit the width; other text stays as it is."""
+    try:
+        # Numbers stay as they were written: 1.50 and 10**400 are not for us to round.
+        return _laid_out(json.loads(value, parse_float=_Number, parse_int=_Number))
+    except (ValueError, RecursionError):
+        return value
+
+
+def one_line(value: str | None, length: int) -> str:
+    """Shorten a value to one line of at most that many characters."""
+    if value is None:
+        return ""
+    line = " ".join(value[: 2 * length].split())
+    return line if len(line) <= length and len(value) <= 2 * length else line[: length - 1] + "…"
+
+
+class _Number(str):
+    """A JSON number, digit for digit."""
+
+
+def _laid_out(value: object) -> str:
+    if isinstance(value, _Number):
+        return value
+    if isinstance(value, list) and value:
+        return _bracketed("[", [_laid_out(item) for item in value], "]")
+    if isinstance(value, dict) and value:
+        pairs = [f"{_laid_out(key)}: {_laid_out(item)}" for key, item in value.items()]
+        return _bracketed("{", pairs, "}")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _bracketed(opening: str, parts: list[str], closing: str) -> str:
+    one_line = opening + ", ".join(parts) + closing
+    if len(one_line) <= _WIDTH and "\n" not in one_line:
+        return one_line
+    body = ",\n".join(_flowed(parts) if max(map(len, parts)) <= _WIDTH // 8 else parts)
+    return f"{opening}\n  " + body.replace("\n", "\n  ") + f"\n{closing}"
+
+
+def _flowed(parts: list[str]) -> list[str]:
+    """Short parts, as many to a line as fit."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) < _WIDTH:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part)
+    return lines

@@ -1,0 +1,96 @@
+"""The dashboard for everyone: dark mode, narrow screens, the keyboard, and what axe-core finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser import needs_chromium
+from tests.emulator.dashboard.conftest import Opener
+from tests.emulator.dashboard.fake_hub import FakeHub, finished_run, make_instance
+from tests.emulator.dashboard.histories import History, fan_out_fan_in
+
+pytestmark = needs_chromium
+
+
+AXE = Path(__file__).parents[3] / "node_modules/axe-core/axe.min.js"
+NARROW = {"width": 400, "height": 800}
+
+
+def test_the_pages_follow_the_systems_dark_mode(open_page: Opener) -> None:
+    brightness = {
+        scheme: open_page("/", color_scheme=scheme).evaluate(
+            "getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g)[0] * 1"
+        )
+        for scheme in ("light", "dark")
+    }
+    assert brightness["dark"] < 50 < 200 < brightness["light"]
+
+
+def test_the_first_tab_stop_skips_to_the_content(open_page: Opener) -> None:
+    page = open_page()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+
+
+def everything(hub: FakeHub) -> dict[str, str]:
+    """Fill the hub with something of each kind; return the pages that show it."""
+    retried = History().scheduled(0, 1).failed(1, 1).scheduled(2, 1).failed(3, 1).ended(4).events
+    hub.workers, hub.waiting = 0, 2
+    hub.put(finished_run())
+    hub.put(finished_run("large", items=60))
+    hub.put(make_instance("live", status="RUNNING", history=fan_out_fan_in(4, unfinished=3)))
+    hub.put(make_instance("bad", status="FAILED", history=retried, input="x" * 5000))
+    for status in ("PENDING", "SUSPENDED", "TERMINATED"):
+        hub.put(make_instance(status.lower(), status=status))
+    instances = "/taskhubs/default/instances"
+    return {
+        "task hubs": "/",
+        "instances": "/taskhubs/default",
+        "no match": "/taskhubs/default?search=nothing",
+        "finished": f"{instances}/run-1",
+        "grouped": f"{instances}/large",
+        "running": f"{instances}/live",
+        "failed": f"{instances}/bad?show=input",
+        "not found": f"{instances}/{quote('no/such')}",
+    }
+
+
+def test_no_page_is_wider_than_a_narrow_screen(hub: FakeHub, open_page: Opener) -> None:
+    for path in list(everything(hub).values())[:-1]:
+        page = open_page(path, viewport=NARROW)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="no axe-core here: npm ci --ignore-scripts")
+@pytest.mark.parametrize(
+    "settings",
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": NARROW}],
+    ids=["light", "dark", "narrow"],
+)
+def test_axe_finds_nothing_serious(
+    hub: FakeHub, browser: Browser, address: str, settings: dict[str, object]
+) -> None:
+    findings = []
+    context = browser.new_context(base_url=address, reduced_motion="reduce", **settings)  # type: ignore[arg-type]
+    for name, path in everything(hub).items():
+        page = context.new_page()
+        page.goto(path)
+        if name == "running":
+            page.get_by_text("Terminate…").click()
+        page.evaluate(AXE.read_text())
+        report = page.evaluate("axe.run({resultTypes: ['violations']})")
+        findings += [
+            (name, violation["id"], node["target"], node["failureSummary"])
+            for violation in report["violations"]
+            for node in violation["nodes"]
+            if violation["impact"] in ("serious", "critical")
+        ]
+        page.close()
+    context.close()
+    assert findings == []

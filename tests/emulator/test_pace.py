@@ -1,0 +1,47 @@
+"""When an orchestrator's turn waits for more results to take along."""
+
+from __future__ import annotations
+
+import pytest
+from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.testing.in_memory_backend import OrchestrationInstance
+
+from emulator.task_hub.pace import LONG_HISTORY, LONGEST_PAUSE_SECONDS, pause_before_turn
+from emulator.task_hub.records import Record
+
+RESULT = pb.HistoryEvent(taskCompleted=pb.TaskCompletedEvent())
+FAILURE = pb.HistoryEvent(taskFailed=pb.TaskFailedEvent())
+TERMINATION = pb.HistoryEvent(executionTerminated=pb.ExecutionTerminatedEvent())
+
+
+def record(events: int, activities_out: int, newest: pb.HistoryEvent) -> Record:
+    instance = OrchestrationInstance("id", "name", pb.ORCHESTRATION_STATUS_RUNNING)
+    instance.history = [pb.HistoryEvent()] * events
+    instance.pending_events = [newest]
+    return Record(instance, 1, activities_out=activities_out)
+
+
+@pytest.mark.parametrize("newest", [RESULT, FAILURE], ids=["completed", "failed"])
+def test_a_result_waits_while_others_are_to_come(newest: pb.HistoryEvent) -> None:
+    assert 0 < pause_before_turn(record(1000, 5, newest)) <= LONGEST_PAUSE_SECONDS
+
+
+def test_the_wait_grows_with_the_history() -> None:
+    short, long = (pause_before_turn(record(events, 1, RESULT)) for events in (500, 1500))
+    assert long == pytest.approx(3 * short)
+
+
+def test_the_wait_has_an_end() -> None:
+    assert pause_before_turn(record(10_000_000, 1, RESULT)) == LONGEST_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("events", "activities_out", "newest"),
+    [
+        pytest.param(1000, 0, RESULT, id="the last result"),
+        pytest.param(LONG_HISTORY - 1, 5, RESULT, id="a short history"),
+        pytest.param(1000, 5, TERMINATION, id="anything but a result"),
+    ],
+)
+def test_nothing_else_waits(events: int, activities_out: int, newest: pb.HistoryEvent) -> None:
+    assert pause_before_turn(record(events, activities_out, newest)) == 0

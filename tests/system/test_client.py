@@ -1,0 +1,166 @@
+"""How the client ends: exit status, stdout and what it tells its user."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from tests.processes import (
+    PROJECT,
+    Finished,
+    Program,
+    environment,
+    needs_signals,
+    run,
+    running,
+    wait_until,
+)
+
+pytestmark = pytest.mark.system
+
+NOBODY_LISTENS = "http://127.0.0.1:9"
+
+
+def assert_says(client: Finished, status: int, *words: str) -> None:
+    """Check the status, and that the last one or two lines on stderr hold the words."""
+    problem = [line for line in client.stderr.splitlines() if " INFO: " not in line]
+    assert client.status == status, client.stderr
+    assert client.stdout == ""
+    assert 1 <= len(problem) <= 2, client.stderr
+    for word in words:
+        assert word in " ".join(problem)
+
+
+def new_id() -> str:
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"TASKHUB": ""}, "TASKHUB is set but empty"),
+        ({"ENDPOINT": ""}, "ENDPOINT is set but empty"),
+        ({"ENDPOINT": "localhost:8080"}, "must begin with http://"),
+        ({"ENDPOINT": "ftp://x"}, "must begin with http://"),
+    ],
+)
+@pytest.mark.parametrize("program", ["client.py", "worker.py"])
+def test_a_wrong_variable_is_one_line_and_status_2(
+    program: str, variables: dict[str, str], words: str
+) -> None:
+    assert_says(run(program, **variables), 2, words)
+
+
+def test_a_scheduler_that_does_not_run_is_status_4() -> None:
+    client = run("client.py", "--timeout", "1", ENDPOINT=NOBODY_LISTENS)
+    assert_says(client, 4, "No scheduler answers", "python -m emulator")
+
+
+def test_an_unknown_task_hub_is_status_4(scheduler: dict[str, str]) -> None:
+    client = run("client.py", **{**scheduler, "TASKHUB": "no-such-hub"})
+    assert_says(client, 4, "no-such-hub")
+
+
+def test_without_a_worker_the_client_times_out_with_status_3(scheduler: dict[str, str]) -> None:
+    instance_id = new_id()
+    client = run("client.py", "--timeout", "1", "--instance-id", instance_id, **scheduler)
+    assert_says(client, 3, "still running", f"python client.py --attach {instance_id}")
+
+
+def test_an_orchestration_that_timed_out_can_be_attached_to(
+    scheduler: dict[str, str], worker: Program
+) -> None:
+    instance_id = new_id()
+    first = run("client.py", "--timeout", "0.2", "--instance-id", instance_id, **scheduler)
+    assert first.status == 3
+    second = run("client.py", "--attach", instance_id, **scheduler)
+    assert second.status == 0
+    assert second.stdout == '{"total_items": 10, "sum": 385, "average": 38.5}\n'
+
+
+def test_an_unknown_id_cannot_be_attached_to(scheduler: dict[str, str]) -> None:
+    assert_says(run("client.py", "--attach", "nobody", **scheduler), 2, "'nobody'")
+
+
+def test_an_id_in_use_is_not_used_again(scheduler: dict[str, str]) -> None:
+    instance_id = new_id()
+    run("client.py", "--timeout", "0.2", "--instance-id", instance_id, **scheduler)
+    again = run("client.py", "--instance-id", instance_id, **scheduler)
+    assert_says(again, 2, f"'{instance_id}' is in use", "--attach")
+
+
+@needs_signals
+def test_ctrl_c_leaves_the_orchestration_running_with_status_130(
+    scheduler: dict[str, str],
+) -> None:
+    instance_id = new_id()
+    with running("client.py", "--instance-id", instance_id, **scheduler) as client:
+        client.wait_for_line("Waiting for orchestration to complete...")
+        client.send(signal.SIGINT)
+        assert_says(client.finish(), 130, "goes on", f"python client.py --attach {instance_id}")
+
+
+@needs_signals
+def test_ctrl_c_while_no_scheduler_answers_says_that_nothing_was_started() -> None:
+    with running("client.py", ENDPOINT=NOBODY_LISTENS) as client:
+        client.wait_for_line("No scheduler answers yet")
+        client.send(signal.SIGINT)
+        assert_says(client.finish(), 130, "Nothing was started")
+
+
+def test_a_scheduler_that_is_still_starting_is_waited_for(free_port: int) -> None:
+    endpoint = f"http://127.0.0.1:{free_port}"
+    with running("client.py", "1", ENDPOINT=endpoint) as client:
+        client.wait_for_line("No scheduler answers yet")
+        emulator = ("-m", "emulator", "--port", str(free_port), "--dashboard-port", "0")
+        with running(*emulator), running("worker.py", ENDPOINT=endpoint):
+            assert client.finish().stdout == '{"total_items": 1, "sum": 1, "average": 1.0}\n'
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals for a test")
+def test_on_a_terminal_a_progress_bar_counts_the_items(
+    scheduler: dict[str, str], worker: Program
+) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    client = subprocess.Popen(
+        [sys.executable, "client.py", "20"],
+        cwd=PROJECT,
+        env=environment(**scheduler),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+
+    def finished_reading() -> bool:
+        nonlocal shown
+        try:
+            chunk = os.read(ours, 4096)
+        except OSError:  # How Linux says that the other end is closed.
+            return True
+        shown += chunk
+        return not chunk
+
+    wait_until(finished_reading, "the client's terminal is closed")
+    os.close(ours)
+    stdout, _ = client.communicate()
+    assert stdout == b'{"total_items": 20, "sum": 2870, "average": 143.5}\n'
+    assert re.search(rb"\d+/20 ", shown), shown
+
+
+def test_piped_there_is_no_progress_bar(scheduler: dict[str, str], worker: Program) -> None:
+    client = run("client.py", "3", **scheduler)
+    assert "/3 " not in client.stderr
+    assert "\r" not in client.stderr
