@@ -1,0 +1,70 @@
+"""What only time can show: long sub-orchestrations, and an hour's accidents in a minute."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from durabletask import task
+from durabletask.azuremanaged.client import DurableTaskSchedulerClient
+from durabletask.client import OrchestrationStatus
+
+from emulator import Emulator
+from scheduler import Scheduler
+from tests.emulator.programs import program_of, run
+from tests.processes import Program
+
+pytestmark = pytest.mark.slow
+
+SOAK_SECONDS = 60.0
+SEED = 7
+
+
+def parent(ctx: task.OrchestrationContext, seconds: float) -> Any:
+    return (yield ctx.call_sub_orchestrator(long, input=seconds))
+
+
+def long(ctx: task.OrchestrationContext, seconds: float) -> Any:
+    yield ctx.create_timer(timedelta(seconds=seconds))
+    return f"{seconds:g} seconds"
+
+
+def test_a_sub_orchestration_may_take_longer_than_30_seconds(emulator: Emulator) -> None:
+    with program_of(emulator, parent, long) as client:
+        assert run(client, parent, input=35.0) == "35 seconds"
+
+
+def test_workers_may_be_killed_and_restarted_at_random_for_a_minute(
+    scheduler: dict[str, str],
+) -> None:
+    chance = random.Random(SEED)
+    sizes: dict[str, int] = {}
+    workers = [Program(["worker.py"], **scheduler) for _ in range(2)]
+    target = Scheduler.from_environment(scheduler)
+    try:
+        with DurableTaskSchedulerClient(**target.connection()) as client:
+            end = time.monotonic() + SOAK_SECONDS
+            while time.monotonic() < end:
+                size = chance.randint(1, 30)
+                instance_id = client.schedule_new_orchestration(
+                    "fan_out_fan_in_orchestrator", input=list(range(1, size + 1))
+                )
+                sizes[instance_id] = size
+                if chance.random() < 0.2:
+                    victim = chance.randrange(len(workers))
+                    workers[victim].kill()
+                    workers[victim] = Program(["worker.py"], **scheduler)
+                time.sleep(chance.uniform(0.1, 1.0))  # The pace of the accidents.
+            for instance_id, size in sizes.items():
+                state = client.wait_for_orchestration_completion(instance_id, timeout=120)
+                assert state is not None
+                assert state.runtime_status is OrchestrationStatus.COMPLETED
+                assert state.get_output()["total_items"] == size
+                assert state.get_output()["sum"] == sum(n * n for n in range(1, size + 1))
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert len(sizes) > 50
