@@ -28,7 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --endpoint, run what is meant for any scheduler and nothing else."""
+    """Begin with what is slow; with --endpoint, run what is meant for any scheduler alone."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if not config.getoption("--endpoint"):
         return
     chosen = [item for item in items if item.get_closest_marker("system")]
