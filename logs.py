@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from logging.handlers import QueueHandler, QueueListener
+from queue import SimpleQueue
 
 import grpc
 
@@ -30,10 +32,31 @@ class OneLine(logging.Filter):
         return "Locally cancelled by application" not in record.msg
 
 
-def configure(name: str) -> logging.Logger:
+class InBackground(QueueHandler):
+    """Hands records to `handler` on a thread of its own.
+
+    Without it, a thousand threads wait for one another at every line they write.
+    """
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__(SimpleQueue())
+        self._listener: QueueListener | None = QueueListener(self.queue, handler)
+        self._listener.start()
+
+    def close(self) -> None:
+        """Write what is left; logging.shutdown calls this when the process ends."""
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
+        super().close()
+
+
+def configure(name: str, *, in_background: bool = False) -> logging.Logger:
     """Send the log to stderr and return the logger `name`, at level INFO."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
+    if in_background:
+        handler = InBackground(handler)
     handler.addFilter(OneLine())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     # What azure.identity logs at length, it raises as well, and that is shown in one line.

@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         A second signal, or work that takes longer than SHUTDOWN_SECONDS, exits with 1 at once.
     """
     concurrency = parse_arguments(argv)
-    logs.configure("worker")
+    logs.configure("worker", in_background=True)
     try:
         target = Scheduler.from_environment()
         worker = create_worker(target, concurrency)

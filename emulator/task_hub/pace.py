@@ -6,7 +6,7 @@ from emulator.task_hub.records import Record, is_task_result
 
 # From how many history events on, and for how long, results wait for others.
 LONG_HISTORY = 100
-PAUSE_SECONDS_PER_EVENT = 0.0002
+PAUSE_SECONDS_PER_EVENT = 0.0004
 LONGEST_PAUSE_SECONDS = 0.5
 
 
