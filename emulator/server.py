@@ -106,7 +106,10 @@ class Emulator:
 
         Raises:
             PortError: a port is taken or cannot be listened on; nothing is left running.
+            RuntimeError: it runs already.
         """
+        if self.state != "stopped":
+            raise RuntimeError(f"The emulator at {self.endpoint} is {self.state}.")
         self.state = "starting"
         try:
             for port in filter(None, (self.port, self.dashboard_port)):
