@@ -107,6 +107,13 @@ def test_a_port_in_use_is_one_line_and_status_2(flag: str) -> None:
     assert f"Port {port} on 127.0.0.1 is in use" in finished.stderr
 
 
+def test_a_host_that_is_not_this_machine_is_status_2() -> None:
+    finished = run("-m", "emulator", *FREE_PORTS, "--host", "192.0.2.1")
+    assert finished.status == 2
+    assert "on 192.0.2.1 is in use or may not be listened on" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
 def test_the_version_names_the_project_and_the_sdk() -> None:
     finished = run("-m", "emulator", "--version")
     assert finished.status == 0

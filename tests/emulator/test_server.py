@@ -241,6 +241,13 @@ def test_stopping_twice_or_without_a_start_does_no_harm() -> None:
     assert emulator.state == "stopped"
 
 
+def test_starting_twice_is_an_error_that_leaves_the_first_start_alone(emulator: Emulator) -> None:
+    with pytest.raises(RuntimeError, match="is ready"):
+        emulator.start()
+    with program_of(emulator, greeting) as client:
+        assert run(client, greeting, input="still there") == "Hello, still there!"
+
+
 def test_a_stopped_emulator_starts_again_on_its_port_and_has_forgotten_everything() -> None:
     emulator = Emulator()
     with emulator, program_of(emulator, greeting) as client:
