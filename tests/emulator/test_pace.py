@@ -27,7 +27,7 @@ def test_a_result_waits_while_others_are_to_come(newest: pb.HistoryEvent) -> Non
 
 
 def test_the_wait_grows_with_the_history() -> None:
-    short, long = (pause_before_turn(record(events, 1, RESULT)) for events in (500, 1500))
+    short, long = (pause_before_turn(record(events, 1, RESULT)) for events in (200, 600))
     assert long == pytest.approx(3 * short)
 
 
