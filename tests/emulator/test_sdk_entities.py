@@ -255,6 +255,7 @@ def test_an_entity_without_state_is_listed_only_on_request(
 
 def test_a_busy_entity_with_state_is_listed(client: TaskHubGrpcClient, key: str) -> None:
     signal(client, key, "add", 1)
+    wait_until(lambda: balance(client, key) == 1, "the entity has state")
     signal(client, key, "pass_gate", key)
     wait_until(lambda: key in AT_GATE, "the entity is busy")
     signal(client, key, "add", 1)
