@@ -93,11 +93,21 @@ def test_a_wrong_concurrency_is_status_2(concurrency: str) -> None:
 
 
 def test_concurrency_limits_how_many_items_run_at_once(scheduler: dict[str, str]) -> None:
-    with running("worker.py", "--concurrency", "2", **scheduler) as worker:
-        assert run("client.py", "4", **scheduler).status == 0
-        lines = worker.stderr.splitlines()
-    first_result = next(i for i, line in enumerate(lines) if "yielded with 3 task(s)" in line)
-    assert sum("Processing work item" in line for line in lines[:first_result]) <= 3
+    counting = (
+        "import sys, time, worker\n"
+        "running = []\n"
+        "def process_work_item(_, item):\n"
+        "    running.append(item)\n"
+        "    print('at once:', len(running))\n"
+        "    time.sleep(0.1)\n"
+        "    running.remove(item)\n"
+        "    return {'item': item, 'result': item * item}\n"
+        "worker.process_work_item = process_work_item\n"
+        "sys.exit(worker.main(['--concurrency', '2']))\n"
+    )
+    with running("-c", counting, **scheduler) as worker:
+        assert run("client.py", "8", **scheduler).status == 0
+        assert {line for line in worker.stdout.splitlines() if line} == {"at once: 1", "at once: 2"}
 
 
 def test_plaintext_needs_no_azure_identity(scheduler: dict[str, str], worker: Program) -> None:
