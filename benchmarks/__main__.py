@@ -56,27 +56,13 @@ class Bench:
             *rows,
         ]
 
-    def instant_items(self) -> list[str]:
+    def instant_items(self, *, core_each: bool = False) -> list[str]:
         """Measure what an item costs when it does nothing."""
         rows = []
         base = 0.0
-        for count in (1000, 10_000) if self._quick else (1000, 10_000, 25_000, 50_000):
-            samples = []
-            for _ in range(self._repeats):
-                with system("instant", self._folder) as running:
-                    running.run_client(1, STOP_SECONDS)  # Warms up: threads, imports.
-                    wall = running.run_client(count, 600) or float("nan")
-                    worker, emulator = running.workers[0], running.emulator
-                thousands = count / 1000
-                samples.append(
-                    (
-                        wall / thousands,
-                        worker.used.cpu_seconds / thousands,
-                        emulator.used.cpu_seconds / thousands,
-                        worker.used.peak_mib,
-                        emulator.used.peak_mib,
-                    )
-                )
+        counts = (1000, 10_000) if self._quick or core_each else (1000, 10_000, 25_000, 50_000)
+        for count in counts:
+            samples = [self._instant_sample(count, core_each) for _ in range(self._repeats)]
             wall, worker_cpu, emulator_cpu, worker_mib, emulator_mib = map(
                 median, zip(*samples, strict=True)
             )
@@ -92,6 +78,21 @@ class Bench:
             "|---|---|---|---|---|---|---|",
             *rows,
         ]
+
+    def _instant_sample(self, count: int, core_each: bool) -> tuple[float, ...]:
+        """Return, for 1,000 items, wall and CPU seconds, and the processes' peaks in MiB."""
+        with system("instant", self._folder, core_each=core_each) as running:
+            running.run_client(1, STOP_SECONDS)  # Warms up: threads, imports.
+            wall = running.run_client(count, 600) or float("nan")
+            worker, emulator = running.workers[0], running.emulator
+        thousands = count / 1000
+        return (
+            wall / thousands,
+            worker.used.cpu_seconds / thousands,
+            emulator.used.cpu_seconds / thousands,
+            worker.used.peak_mib,
+            emulator.used.peak_mib,
+        )
 
     def doubling(self) -> list[str]:
         """Measure how time grows when the number of items doubles."""
@@ -217,6 +218,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for title, measure in (
             ("Quickstart items (0.5 to 2 s each), wall time of the client", bench.quickstart_items),
             ("Instant items, one worker", bench.instant_items),
+            (
+                "Instant items, worker and emulator on a core each (`taskset -c 0 python worker.py`)",
+                partial(bench.instant_items, core_each=True),
+            ),
             ("Doubling the number of instant items", bench.doubling),
             ("Several workers", bench.several_workers),
             ("Start-up", bench.start_up),

@@ -55,6 +55,11 @@ class Process:
         times = psutil.Process(self._process.pid).cpu_times()
         return float(times.user + times.system)
 
+    def keep_on(self, core: int) -> None:
+        """Let all threads of the process run on one core only."""
+        for thread in psutil.Process(self._process.pid).threads():
+            os.sched_setaffinity(thread.id, {core})
+
     def stop(self) -> None:
         """End the process and note its peak memory."""
         self._process.terminate()
@@ -90,8 +95,13 @@ class System:
 
 
 @contextmanager
-def system(kind: str, folder: Path, workers: int = 1) -> Iterator[System]:
-    """Run an emulator and workers of a kind (see bench_worker) for the length of a block."""
+def system(
+    kind: str, folder: Path, workers: int = 1, *, core_each: bool = False
+) -> Iterator[System]:
+    """Run an emulator and workers of a kind (see bench_worker) for the length of a block.
+
+    With `core_each`, every process is kept on a core of its own (Linux).
+    """
     processes = [
         Process(folder / "emulator", "-m", "emulator", "--port", "0", "--dashboard-port", "0")
     ]
@@ -102,6 +112,8 @@ def system(kind: str, folder: Path, workers: int = 1) -> Iterator[System]:
             processes.append(Process(folder / f"worker{number}", *arguments, ENDPOINT=endpoint))
         for worker in processes[1:]:
             worker.wait_for("Successfully connected")
+        for core, process in enumerate(processes if core_each else []):
+            process.keep_on(core)
         yield System(endpoint, processes[0], processes[1:])
     finally:
         for process in reversed(processes):

@@ -103,8 +103,9 @@ def test_a_worker_that_hangs_but_stays_connected_keeps_its_items(
 
 
 def test_two_workers_share_the_items(scheduler: dict[str, str], client: TaskHubGrpcClient) -> None:
-    instant = ("-m", "tests.instant_worker", "--concurrency", "50")
-    with running(*instant, **scheduler) as one, running(*instant, **scheduler) as two:
+    # Items that take time: of instant ones, the worker that gets more CPU would do more.
+    fifty = ("worker.py", "--concurrency", "50")
+    with running(*fifty, **scheduler) as one, running(*fifty, **scheduler) as two:
         for worker in (one, two):
             worker.wait_for_line("Successfully connected")
         assert_every_item_counts_once(client, schedule(client, 1000), 1000)
