@@ -40,6 +40,7 @@ class InBackground(QueueHandler):
 
     def __init__(self, handler: logging.Handler) -> None:
         super().__init__(SimpleQueue())
+        self.setFormatter(logging.Formatter("%(message)s"))  # The handler adds the rest.
         self._listener: QueueListener | None = QueueListener(self.queue, handler)
         self._listener.start()
 

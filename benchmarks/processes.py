@@ -57,6 +57,8 @@ class Process:
 
     def keep_on(self, core: int) -> None:
         """Let all threads of the process run on one core only."""
+        if not hasattr(os, "sched_setaffinity"):
+            raise OSError("This system cannot keep a process on a core")
         for thread in psutil.Process(self._process.pid).threads():
             os.sched_setaffinity(thread.id, {core})
 
