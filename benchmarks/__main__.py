@@ -219,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ("Quickstart items (0.5 to 2 s each), wall time of the client", bench.quickstart_items),
             ("Instant items, one worker", bench.instant_items),
             (
-                "Instant items, worker and emulator on a core each (`taskset -c 0 python worker.py`)",
+                "Instant items, worker and emulator on a core each (`taskset -c 0`)",
                 partial(bench.instant_items, core_each=True),
             ),
             ("Doubling the number of instant items", bench.doubling),
