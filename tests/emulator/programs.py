@@ -16,6 +16,7 @@ from durabletask.entities import DurableEntity
 from durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 
 from emulator import Emulator
+from tests.emulator import parts
 from tests.processes import PATIENCE_SECONDS, wait_until
 
 quiet = logging.getLogger("tests.sdk")
@@ -92,12 +93,17 @@ def program_of(
 
 
 def functions_of(module: str) -> list[Callable[..., Any]]:
-    """Return the orchestrators, activities and entities that a test module defines."""
-    return [
-        value
-        for name, value in vars(sys.modules[module]).items()
-        if getattr(value, "__module__", "") == module and is_part_of_program(name, value)
-    ]
+    """Return the orchestrators, activities and entities of a test module, and the shared parts.
+
+    Where both define a name, the module's own counts.
+    """
+    found = {
+        name: value
+        for source in (parts, sys.modules[module])
+        for name, value in vars(source).items()
+        if getattr(value, "__module__", "") == source.__name__ and is_part_of_program(name, value)
+    }
+    return list(found.values())
 
 
 def is_part_of_program(name: str, value: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -14,14 +13,10 @@ from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.entities import EntityInstanceId
 
 from emulator import Emulator
+from tests.emulator.parts import RUNS, echo, waiting
 from tests.emulator.programs import end_of, functions_of, program_of, wait_for_status
 
 TICK = timedelta(milliseconds=50)
-RUNS = Counter[str]()
-
-
-def echo(_: Any, value: Any) -> Any:
-    return value
 
 
 def fail_once(_: Any, key: str) -> None:
@@ -62,10 +57,6 @@ def child(ctx: task.OrchestrationContext, _: Any) -> Any:
 def failing_child(ctx: task.OrchestrationContext, _: Any) -> Any:
     yield ctx.create_timer(TICK)
     raise RuntimeError("no luck")
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    yield ctx.wait_for_external_event("go")
 
 
 def failing(ctx: task.OrchestrationContext, _: Any) -> Any:

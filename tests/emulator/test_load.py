@@ -23,6 +23,7 @@ from durabletask.entities import EntityInstanceId
 from emulator import Emulator
 from emulator.task_hub import TaskHub
 from tests.conftest import endpoint_of
+from tests.emulator.parts import square, sum_of_squares, waiting
 from tests.emulator.programs import (
     end_of,
     new_client,
@@ -33,18 +34,6 @@ from tests.emulator.programs import (
     wait_for_status,
 )
 from tests.processes import PATIENCE_SECONDS, running, wait_until
-
-
-def square(_: Any, number: int) -> int:
-    return number * number
-
-
-def sum_of_squares(ctx: task.OrchestrationContext, count: int) -> Any:
-    return sum((yield task.when_all([ctx.call_activity(square, input=n) for n in range(count)])))
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.wait_for_external_event("go"))
 
 
 def waiting_clients(hub: TaskHub) -> int:

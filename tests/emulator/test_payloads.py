@@ -15,6 +15,7 @@ from durabletask.grpc_options import GrpcChannelOptions, GrpcWorkerResiliencyOpt
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator import Emulator
+from tests.emulator.parts import waiting
 from tests.emulator.programs import (
     end_of,
     functions_of,
@@ -64,10 +65,6 @@ def large_event(ctx: task.OrchestrationContext, _: Any) -> Any:
 
 def large_entity_state(ctx: task.OrchestrationContext, _: Any) -> Any:
     yield ctx.call_entity(EntityInstanceId("store", "x"), "set", TOO_LARGE[2:])
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.wait_for_external_event("go"))
 
 
 def collecting(ctx: task.OrchestrationContext, count: int) -> Any:

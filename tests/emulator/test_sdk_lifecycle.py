@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -15,6 +15,7 @@ from durabletask import history, task
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 
 from emulator import Emulator
+from tests.emulator.parts import GATES, RUNS, at_gate, echoing, waiting
 from tests.emulator.programs import (
     end_of,
     functions_of,
@@ -29,26 +30,6 @@ from tests.emulator.programs import (
 from tests.processes import PATIENCE_SECONDS, wait_until
 
 # Gates that activities wait at, and how often each activity has run, by instance ID.
-GATES: dict[str, threading.Event] = defaultdict(threading.Event)
-RUNS: Counter[str] = Counter()
-
-
-def echo(_: Any, value: Any) -> Any:
-    return value
-
-
-def pass_gate(_: Any, gate: str) -> str:
-    RUNS[gate] += 1
-    assert GATES[gate].wait(PATIENCE_SECONDS)
-    return gate
-
-
-def echoing(ctx: task.OrchestrationContext, value: Any) -> Any:
-    return (yield ctx.call_activity(echo, input=value))
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.wait_for_external_event("go"))
 
 
 def waiting_tree(ctx: task.OrchestrationContext, depth: int) -> Any:
@@ -64,10 +45,6 @@ def waiting_tree(ctx: task.OrchestrationContext, depth: int) -> Any:
 def tree(ctx: task.OrchestrationContext, depth: int) -> Any:
     for n in range(2 if depth else 0):
         yield ctx.call_sub_orchestrator(tree, input=depth - 1, instance_id=f"{ctx.instance_id}.{n}")
-
-
-def at_gate(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.call_activity(pass_gate, input=ctx.instance_id))
 
 
 def after_gate_child(ctx: task.OrchestrationContext, _: Any) -> Any:

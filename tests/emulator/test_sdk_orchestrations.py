@@ -12,6 +12,14 @@ from durabletask import task
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 
 from emulator import Emulator
+from tests.emulator.parts import (
+    RETRIES,
+    Rejected,
+    fail_twice,
+    square,
+    sum_of_squares,
+    waiting_twice,
+)
 from tests.emulator.programs import (
     end_of,
     functions_of,
@@ -23,36 +31,9 @@ from tests.emulator.programs import (
 )
 from tests.processes import wait_until
 
-RETRIES = task.RetryPolicy(
-    first_retry_interval=timedelta(milliseconds=50), max_number_of_attempts=3
-)
-
-
-class Rejected(Exception):  # noqa: N818
-    """An error of the user's own."""
-
-
-def square(_: Any, number: int) -> int:
-    return number * number
-
 
 def reject(_: Any, message: str) -> None:
     raise Rejected(message) if message else Rejected
-
-
-def fail_twice(_: Any, attempts: str) -> str:
-    ATTEMPTS.append(attempts)
-    if ATTEMPTS.count(attempts) < 3:
-        raise Rejected("not yet")
-    return "third time lucky"
-
-
-ATTEMPTS: list[str] = []
-
-
-def sum_of_squares(ctx: task.OrchestrationContext, count: int) -> Any:
-    squares = yield task.when_all([ctx.call_activity(square, input=n) for n in range(count)])
-    return sum(squares)
 
 
 def retrying(ctx: task.OrchestrationContext, _: Any) -> Any:
@@ -80,12 +61,6 @@ def first_to_end(ctx: task.OrchestrationContext, _: Any) -> Any:
     slow = ctx.create_timer(timedelta(days=100))
     winner = yield task.when_any([slow, ctx.create_timer(timedelta(milliseconds=20))])
     return "slow" if winner is slow else "fast"
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    first = yield ctx.wait_for_external_event("first")
-    second = yield ctx.wait_for_external_event("second")
-    return [first, second]
 
 
 def telling(ctx: task.OrchestrationContext, target: str) -> Any:
@@ -177,14 +152,14 @@ def test_the_first_timer_wins_and_a_far_one_does_no_harm(client: TaskHubGrpcClie
 
 
 def test_external_events_arrive_in_any_case_and_order(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(waiting)
+    instance_id = client.schedule_new_orchestration(waiting_twice)
     client.raise_orchestration_event(instance_id, "SECOND", data=2)
     client.raise_orchestration_event(instance_id, "first")
     assert output_of(client, instance_id) == [None, 2]
 
 
 def test_an_orchestration_can_send_events(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(waiting)
+    instance_id = client.schedule_new_orchestration(waiting_twice)
     run(client, telling, input=instance_id)
     assert output_of(client, instance_id) == ["from an orchestration", 2]
 

@@ -14,6 +14,7 @@ from durabletask.client import OrchestrationQuery, OrchestrationStatus, TaskHubG
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator import Emulator
+from tests.emulator.parts import echo, waiting
 from tests.emulator.programs import (
     end_of,
     functions_of,
@@ -25,20 +26,12 @@ from tests.emulator.programs import (
 )
 
 
-def echo(_: Any, value: Any) -> Any:
-    return value
-
-
 def echoing(ctx: task.OrchestrationContext, value: Any) -> Any:
     return (yield ctx.call_activity(echo, input=value, tags={"color": "blue"}))
 
 
 def failing(ctx: task.OrchestrationContext, value: Any) -> Any:
     raise ValueError(value)
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.wait_for_external_event("go"))
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -15,22 +13,11 @@ from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator import Emulator
+from tests.emulator.parts import GATES, RUNS, at_gate, echoing, pass_gate, waiting
 from tests.emulator.programs import end_of, functions_of, output_of, program_of
-from tests.processes import PATIENCE_SECONDS, wait_until
+from tests.processes import wait_until
 
 # Gates that activities wait at, and how often each activity has run, by instance ID.
-GATES: dict[str, threading.Event] = defaultdict(threading.Event)
-RUNS: Counter[str] = Counter()
-
-
-def echo(_: Any, value: Any) -> Any:
-    return value
-
-
-def pass_gate(_: Any, gate: str) -> str:
-    RUNS[gate] += 1
-    assert GATES[gate].wait(PATIENCE_SECONDS)
-    return gate
 
 
 def fail_the_first_time(_: Any, key: str) -> str:
@@ -38,18 +25,6 @@ def fail_the_first_time(_: Any, key: str) -> str:
     if RUNS[key] == 1:
         raise RuntimeError("the first time fails")
     return key
-
-
-def echoing(ctx: task.OrchestrationContext, value: Any) -> Any:
-    return (yield ctx.call_activity(echo, input=value))
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.wait_for_external_event("go"))
-
-
-def at_gate(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.call_activity(pass_gate, input=ctx.instance_id))
 
 
 def failing_beside_outstanding_work(ctx: task.OrchestrationContext, _: Any) -> Any:

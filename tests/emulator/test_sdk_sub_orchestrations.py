@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,39 +10,20 @@ from durabletask import task
 from durabletask.client import TaskHubGrpcClient
 
 from emulator import Emulator
+from tests.emulator.parts import (
+    RETRIES,
+    Rejected,
+    fail_twice,
+    square,
+    sum_of_squares,
+    waiting_twice,
+)
 from tests.emulator.programs import (
     functions_of,
     output_of,
     program_of,
     run,
 )
-
-RETRIES = task.RetryPolicy(
-    first_retry_interval=timedelta(milliseconds=50), max_number_of_attempts=3
-)
-
-
-class Rejected(Exception):  # noqa: N818
-    """An error of the user's own."""
-
-
-def square(_: Any, number: int) -> int:
-    return number * number
-
-
-def fail_twice(_: Any, attempts: str) -> str:
-    ATTEMPTS.append(attempts)
-    if ATTEMPTS.count(attempts) < 3:
-        raise Rejected("not yet")
-    return "third time lucky"
-
-
-ATTEMPTS: list[str] = []
-
-
-def sum_of_squares(ctx: task.OrchestrationContext, count: int) -> Any:
-    squares = yield task.when_all([ctx.call_activity(square, input=n) for n in range(count)])
-    return sum(squares)
 
 
 def parent_of(ctx: task.OrchestrationContext, child: str) -> Any:
@@ -80,18 +60,12 @@ def failing_twice(ctx: task.OrchestrationContext, key: str) -> Any:
 
 
 def taken_id_parent(ctx: task.OrchestrationContext, _: Any) -> Any:
-    first = ctx.call_sub_orchestrator(waiting, instance_id=f"{ctx.instance_id}:same")
+    first = ctx.call_sub_orchestrator(waiting_twice, instance_id=f"{ctx.instance_id}:same")
     try:
-        yield ctx.call_sub_orchestrator(waiting, instance_id=f"{ctx.instance_id}:same")
+        yield ctx.call_sub_orchestrator(waiting_twice, instance_id=f"{ctx.instance_id}:same")
     except task.TaskFailedError as error:
         return error.details.message
     yield first
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    first = yield ctx.wait_for_external_event("first")
-    second = yield ctx.wait_for_external_event("second")
-    return [first, second]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +75,7 @@ def client() -> Iterator[TaskHubGrpcClient]:
 
 
 def test_a_sub_orchestration_returns_its_result(client: TaskHubGrpcClient) -> None:
-    assert run(client, parent_of, input="sum_of_squares") == 30
+    assert run(client, parent_of, input=sum_of_squares.__name__) == 30
 
 
 def test_a_parent_sees_the_error_type_of_its_sub_orchestration(client: TaskHubGrpcClient) -> None:

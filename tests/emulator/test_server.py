@@ -16,6 +16,7 @@ from durabletask import task
 
 from emulator import Emulator, PortError
 from emulator import server as server_module
+from tests.emulator.parts import waiting
 from tests.emulator.programs import new_client, program_of, run, worker_of
 from tests.processes import PATIENCE_SECONDS, wait_until
 
@@ -23,10 +24,6 @@ from tests.processes import PATIENCE_SECONDS, wait_until
 def greeting(ctx: task.OrchestrationContext, name: str) -> Any:
     return f"Hello, {name}!"
     yield
-
-
-def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.wait_for_external_event("go"))
 
 
 @pytest.fixture
