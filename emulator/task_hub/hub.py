@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import NoReturn, cast
+from typing import NoReturn, TypeVar, cast
 
 import durabletask.internal.helpers as helpers
 import durabletask.internal.orchestrator_service_pb2 as pb
@@ -20,6 +20,8 @@ from emulator.views import ActionRefusedError, InstanceDetail, InstanceView
 # Answers stay well below gRPC's default limit of 4 MiB on what a client receives.
 ANSWER_BYTES = 2 * 1024 * 1024
 QUERY_PAGE_SIZE = 1000
+
+Answer = TypeVar("Answer", pb.QueryInstancesResponse, pb.QueryEntitiesResponse)
 
 
 class TaskHub(Entities):
@@ -102,27 +104,25 @@ class TaskHub(Entities):
         self, request: pb.QueryInstancesRequest, context: grpc.ServicerContext
     ) -> pb.QueryInstancesResponse:
         """List instances, in pages that fit into one message."""
-        size = min(request.query.maxInstanceCount or QUERY_PAGE_SIZE, QUERY_PAGE_SIZE)
-        while True:
+
+        def page(size: int) -> pb.QueryInstancesResponse:
             request.query.maxInstanceCount = size
-            response = super().QueryInstances(request, context)
-            if size == 1 or response.ByteSize() <= ANSWER_BYTES:
-                return response
-            size //= 2
+            return super(TaskHub, self).QueryInstances(request, context)
+
+        return _page_that_fits(page, request.query.maxInstanceCount)
 
     def QueryEntities(
         self, request: pb.QueryEntitiesRequest, context: grpc.ServicerContext
     ) -> pb.QueryEntitiesResponse:
         """List entities, in pages that fit into one message; those without state if asked to."""
         wants_all, request.query.includeTransient = request.query.includeTransient, True
-        size = min(request.query.pageSize.value or QUERY_PAGE_SIZE, QUERY_PAGE_SIZE)
+
+        def page(size: int) -> pb.QueryEntitiesResponse:
+            request.query.pageSize.value = size
+            return super(TaskHub, self).QueryEntities(request, context)
+
         with self._lock:
-            while True:
-                request.query.pageSize.value = size
-                response = super().QueryEntities(request, context)
-                if size == 1 or response.ByteSize() <= ANSWER_BYTES:
-                    break
-                size //= 2
+            response = _page_that_fits(page, request.query.pageSize.value)
             listed = list(response.entities)
             del response.entities[:]
             response.entities.extend(
@@ -279,6 +279,14 @@ class _LocalCall:
 _LOCAL = cast(grpc.ServicerContext, _LocalCall())
 
 _ENDED = ("COMPLETED", "FAILED", "TERMINATED")
+
+
+def _page_that_fits(page: Callable[[int], Answer], wanted: int) -> Answer:
+    """Return `page(size)` for the largest size, at most the one wanted, that fits an answer."""
+    size = min(wanted or QUERY_PAGE_SIZE, QUERY_PAGE_SIZE)
+    while (response := page(size)).ByteSize() > ANSWER_BYTES and size > 1:
+        size //= 2
+    return response
 
 
 def _status(instance: OrchestrationInstance) -> str:
