@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,15 @@ def test_the_worker_logs_in_the_quickstarts_words_each_line_once(
         "completed with status: COMPLETED",
     ):
         assert log.count(line) == 1, line
+
+
+def test_every_line_of_the_log_has_one_head(scheduler: dict[str, str], worker: Program) -> None:
+    client = run("client.py", "3", **scheduler)
+    worker.wait_for_line("completed with status: COMPLETED")
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
+    line_with_one_head = re.compile(rf"{time} (worker|durabletask|client) INFO: (?!.*INFO).+")
+    for line in (*worker.stderr.splitlines(), *client.stderr.splitlines()):
+        assert line_with_one_head.fullmatch(line), line
 
 
 def test_everything_the_worker_says_goes_to_stderr(
