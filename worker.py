@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -142,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         A second signal, or work that takes longer than SHUTDOWN_SECONDS, exits with 1 at once.
     """
     concurrency = parse_arguments(argv)
+    prefer_throughput()
     logs.configure("worker", in_background=True)
     try:
         target = Scheduler.from_environment()
@@ -208,6 +210,14 @@ def create_worker(target: Scheduler, concurrency: int) -> DurableTaskSchedulerWo
     worker.add_activity(process_work_item)
     worker.add_activity(aggregate_results)
     return worker
+
+
+def prefer_throughput() -> None:
+    """Let no thread that wakes up interrupt the one that runs. On Linux, it saves a tenth."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # A sandbox may forbid it; then it is as elsewhere.
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def end_at_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,12 @@ from tests.processes import PROJECT, Program, environment, needs_signals, run, r
 pytestmark = pytest.mark.system
 
 STOPS = pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this scheduling policy")
+def test_a_thread_of_the_worker_that_wakes_up_interrupts_no_other(worker: Program) -> None:
+    worker.wait_for_line("Successfully connected")
+    assert os.sched_getscheduler(worker.pid) == os.SCHED_BATCH
 
 
 @needs_signals
