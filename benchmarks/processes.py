@@ -16,6 +16,9 @@ import psutil
 PROJECT = Path(__file__).parent.parent
 STARTUP_SECONDS = 30.0
 
+# Whether this system can keep a process on one core.
+CAN_PIN = hasattr(os, "sched_setaffinity")
+
 
 @dataclass
 class Used:
@@ -57,8 +60,6 @@ class Process:
 
     def keep_on(self, core: int) -> None:
         """Let all threads of the process run on one core only."""
-        if not hasattr(os, "sched_setaffinity"):
-            raise OSError("This system cannot keep a process on a core")
         for thread in psutil.Process(self._process.pid).threads():
             os.sched_setaffinity(thread.id, {core})
 
