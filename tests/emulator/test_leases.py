@@ -92,6 +92,18 @@ def test_an_item_nobody_accepts_does_not_block_those_behind_it(leases: Leases) -
     assert receive(stream) == [wanted]
 
 
+def test_names_take_turns_so_that_a_long_queue_of_one_holds_up_no_other(leases: Leases) -> None:
+    for name in ("work", "work", "work", "aggregate"):
+        offer(leases, name)
+    stream = new_stream(limit=1)
+    leases.connect(stream)
+    names = []
+    while received := receive(stream):
+        names.append(received[0].name)
+        leases.complete(received[0].token)
+    assert names == ["work", "aggregate", "work", "work"]
+
+
 def test_after_the_grace_an_item_goes_to_another_worker(
     leases: Leases, stream: WorkerStream
 ) -> None:
