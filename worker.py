@@ -202,7 +202,9 @@ def create_worker(target: Scheduler, concurrency: int) -> DurableTaskSchedulerWo
             maximum_thread_pool_workers=concurrency + turns,
         ),
         resiliency_options=GrpcWorkerResiliencyOptions(
-            hello_timeout_seconds=5, reconnect_backoff_cap_seconds=4
+            hello_timeout_seconds=5,
+            reconnect_backoff_base_seconds=0.25,
+            reconnect_backoff_cap_seconds=4,
         ),
         logger=sdk_logger,
     )
