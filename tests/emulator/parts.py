@@ -32,6 +32,13 @@ def square(_: Any, number: int) -> int:
     return number * number
 
 
+def fail_once(_: Any, key: str) -> str:
+    RUNS[key] += 1
+    if RUNS[key] == 1:
+        raise RuntimeError("the first time fails")
+    return key
+
+
 def fail_twice(_: Any, key: str) -> str:
     RUNS[key] += 1
     if RUNS[key] < 3:
@@ -52,6 +59,11 @@ def echoing(ctx: task.OrchestrationContext, value: Any) -> Any:
 def sum_of_squares(ctx: task.OrchestrationContext, count: int) -> Any:
     squares = yield task.when_all([ctx.call_activity(square, input=n) for n in range(count)])
     return sum(squares)
+
+
+def auditing(ctx: task.OrchestrationContext, text: str) -> Any:
+    return text
+    yield
 
 
 def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:

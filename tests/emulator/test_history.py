@@ -13,16 +13,10 @@ from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.entities import EntityInstanceId
 
 from emulator import Emulator
-from tests.emulator.parts import RUNS, echo, waiting
+from tests.emulator.parts import echo, fail_once, waiting
 from tests.emulator.programs import end_of, functions_of, program_of, wait_for_status
 
 TICK = timedelta(milliseconds=50)
-
-
-def fail_once(_: Any, key: str) -> None:
-    RUNS[key] += 1
-    if RUNS[key] == 1:
-        raise RuntimeError("once")
 
 
 def counter(entity: Any, amount: int) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -15,6 +13,7 @@ from durabletask.client import EntityQuery, OrchestrationStatus, TaskHubGrpcClie
 from durabletask.entities import DurableEntity, EntityInstanceId
 
 from emulator import Emulator
+from tests.emulator.parts import GATES
 from tests.emulator.programs import (
     end_of,
     functions_of,
@@ -25,8 +24,7 @@ from tests.emulator.programs import (
 )
 from tests.processes import PATIENCE_SECONDS, wait_until
 
-# Gates that an entity's operations wait at, and those that have reached theirs.
-GATES: dict[str, threading.Event] = defaultdict(threading.Event)
+# The gates that an entity's operations have reached.
 AT_GATE: set[str] = set()
 
 
@@ -55,11 +53,6 @@ class Account(DurableEntity):
         AT_GATE.add(gate)
         assert GATES[gate].wait(PATIENCE_SECONDS)
         return gate
-
-
-def auditing(ctx: task.OrchestrationContext, text: str) -> Any:
-    return text
-    yield
 
 
 def calling(ctx: task.OrchestrationContext, key: str) -> Any:

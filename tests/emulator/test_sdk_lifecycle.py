@@ -29,8 +29,6 @@ from tests.emulator.programs import (
 )
 from tests.processes import PATIENCE_SECONDS, wait_until
 
-# Gates that activities wait at, and how often each activity has run, by instance ID.
-
 
 def waiting_tree(ctx: task.OrchestrationContext, depth: int) -> Any:
     if depth == 0:

@@ -13,18 +13,9 @@ from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator import Emulator
-from tests.emulator.parts import GATES, RUNS, at_gate, echoing, pass_gate, waiting
+from tests.emulator.parts import GATES, RUNS, at_gate, echoing, fail_once, pass_gate, waiting
 from tests.emulator.programs import end_of, functions_of, output_of, program_of
 from tests.processes import wait_until
-
-# Gates that activities wait at, and how often each activity has run, by instance ID.
-
-
-def fail_the_first_time(_: Any, key: str) -> str:
-    RUNS[key] += 1
-    if RUNS[key] == 1:
-        raise RuntimeError("the first time fails")
-    return key
 
 
 def failing_beside_outstanding_work(ctx: task.OrchestrationContext, _: Any) -> Any:
@@ -35,7 +26,7 @@ def failing_beside_outstanding_work(ctx: task.OrchestrationContext, _: Any) -> A
         ctx.call_sub_orchestrator(waiting, instance_id=f"{name}:sub"),
         ctx.create_timer(timedelta(milliseconds=500)),
     ]
-    yield ctx.call_activity(fail_the_first_time, input=f"{name}:fails")
+    yield ctx.call_activity(fail_once, input=f"{name}:fails")
     results = yield task.when_all(outstanding)
     return results[:2]
 
@@ -45,7 +36,7 @@ def parent_of_failing(ctx: task.OrchestrationContext, _: Any) -> Any:
 
 
 def failing_once(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.call_activity(fail_the_first_time, input=ctx.instance_id))
+    return (yield ctx.call_activity(fail_once, input=ctx.instance_id))
 
 
 @pytest.fixture(scope="module")

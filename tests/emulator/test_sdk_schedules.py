@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
-from durabletask import task
 from durabletask.scheduled import ScheduleCreationOptions, ScheduledTaskClient, ScheduleStatus
 
 from emulator import Emulator
+from tests.emulator.parts import auditing
 from tests.emulator.programs import new_client, new_worker
 from tests.processes import wait_until
-
-
-def auditing(ctx: task.OrchestrationContext, text: str) -> Any:
-    return text
-    yield
 
 
 def test_a_schedule_starts_orchestrations_until_it_is_deleted(emulator: Emulator) -> None:
