@@ -21,7 +21,6 @@ from statistics import median
 from benchmarks.processes import CAN_PIN, PROJECT, System, system
 
 STOP_SECONDS = 120.0
-PIN = "`taskset -c 0 python worker.py`"
 RESULTS = PROJECT / "benchmarks" / "results.md"
 
 
@@ -37,6 +36,22 @@ class Bench:
         self._repeats = 1 if quick else 3
         self._quick = quick
         self._folder = folder
+
+    def measurements(self) -> dict[str, Callable[[], list[str]]]:
+        """Return what there is to measure, by the title of its table."""
+        instant: dict[str, Callable[[], list[str]]] = {
+            "Instant items, one worker": self.instant_items
+        }
+        if CAN_PIN and not self._quick:
+            how = "worker and emulator on a core each (`taskset -c 0 python worker.py`)"
+            instant[f"Instant items, {how}"] = partial(self.instant_items, core_each=True)
+        return {
+            "Quickstart items (0.5 to 2 s each), wall time of the client": self.quickstart_items,
+            **instant,
+            "Doubling the number of instant items": self.doubling,
+            "Several workers": self.several_workers,
+            "Start-up": self.start_up,
+        }
 
     def quickstart_items(self) -> list[str]:
         """Compare this worker with the SDK's default concurrency and with the limit."""
@@ -62,8 +77,10 @@ class Bench:
         rows = []
         base = 0.0
         counts: tuple[int, ...] = (1000, 10_000, 25_000, 50_000)
-        if self._quick or core_each:
-            counts = (1000, 5000) if self._quick else (1000, 10_000)
+        if self._quick:
+            counts = (1000, 5000)
+        elif core_each:
+            counts = (1000, 10_000)
         for count in counts:
             samples = [self._instant_sample(count, core_each) for _ in range(self._repeats)]
             wall, worker_cpu, emulator_cpu, worker_mib, emulator_mib = map(
@@ -209,22 +226,6 @@ def _machine() -> str:
     )
 
 
-def _measurements(bench: Bench, quick: bool) -> dict[str, Callable[[], list[str]]]:
-    """Return what there is to measure, by title."""
-    core_each = partial(bench.instant_items, core_each=True)
-    measurements: dict[str, Callable[[], list[str]]] = {
-        "Quickstart items (0.5 to 2 s each), wall time of the client": bench.quickstart_items,
-        "Instant items, one worker": bench.instant_items,
-        f"Instant items, worker and emulator on a core each ({PIN})": core_each,
-        "Doubling the number of instant items": bench.doubling,
-        "Several workers": bench.several_workers,
-        "Start-up": bench.start_up,
-    }
-    if quick or not CAN_PIN:
-        return {title: it for title, it in measurements.items() if it is not core_each}
-    return measurements
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run all measurements; print them and, unless quick, write them to results.md."""
     parser = argparse.ArgumentParser(description="Measure worker, emulator and client.")
@@ -233,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines = [f"Measured on {date.today()}: {_machine()}.", ""]
     print(lines[0])
     with tempfile.TemporaryDirectory() as folder:
-        for title, measure in _measurements(Bench(quick, Path(folder)), quick).items():
+        for title, measure in Bench(quick, Path(folder)).measurements().items():
             table = [f"## {title}", "", *measure(), ""]
             print("\n".join(["", *table]), flush=True)
             lines += table
