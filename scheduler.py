@@ -158,8 +158,8 @@ class Scheduler:
             # A scheduler that comes back is noticed within two seconds.
             ("grpc.initial_reconnect_backoff_ms", 200),
             ("grpc.max_reconnect_backoff_ms", 2000),
-            # Work items come without the detour through a thread of gRPC's: 5 % more of them per
-            # second. It is experimental; a gRPC that does not know it takes no notice of it.
+            # Work items come without the detour through a thread of gRPC's, in 4 % less time.
+            # It is experimental; a gRPC that does not know it takes no notice of it.
             ("SingleThreadedUnaryStream", 1),
         ]
         if not self.is_secure:
