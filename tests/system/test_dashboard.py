@@ -65,7 +65,7 @@ def test_the_reader_sees_the_run_as_the_quickstart_promises(page: Page, endpoint
     *items, aggregation = [(box["x"], box["x"] + box["width"]) for box in boxes if box]
     assert len(items) == 10
     assert max(begin for begin, _ in items) < min(end for _, end in items)
-    assert max(end for _, end in items) <= aggregation[0] + 1
+    assert max(end for _, end in items) <= aggregation[0] + 0.1
     expect(bars.last).to_contain_text("aggregate_results")
 
     # The input and output at each step, and the time taken for each.

@@ -28,7 +28,7 @@ def steps(items: int) -> list[Step]:
     [
         (History().scheduled(2, 1).completed(7, 1), 20, 50),
         (History().scheduled(2, 1), 20, 80),
-        (History().scheduled(10, 1).completed(10, 1), 99.6, 0.4),
+        (History().scheduled(10, 1).completed(10, 1), 100, 0.4),
         (History().scheduled(-5, 1).completed(50, 1), 0, 100),
     ],
     ids=["finished", "running", "at the very end", "clocks that disagree"],
@@ -36,6 +36,14 @@ def steps(items: int) -> list[Step]:
 def test_a_bar_lies_where_its_step_was(history: History, x: float, width: float) -> None:
     [span] = only_bar(history).spans
     assert (span.x, span.width) == (x, width)
+
+
+def test_the_shortest_aggregation_begins_after_the_last_item() -> None:
+    history = History().scheduled(0, 1).completed(9.99, 1).scheduled(9.99, 2).completed(10, 2)
+    item, aggregation = rows(steps_of(history.events, ended=True), AXIS)
+    assert isinstance(item, Bar)
+    assert isinstance(aggregation, Bar)
+    assert item.spans[0].x + item.spans[0].width <= aggregation.spans[0].x
 
 
 def test_each_attempt_has_its_own_piece_of_the_bar() -> None:
