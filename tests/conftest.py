@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -25,6 +26,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("scheduler")
     group.addoption("--endpoint", help="run the system tests against the scheduler at this URL")
     group.addoption("--taskhub", default="default", help="task hub of --endpoint")
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start hear Ctrl-C.
+
+    A shell without job control starts a command in the background with SIGINT ignored, and all
+    that the command starts inherits this.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
