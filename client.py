@@ -109,7 +109,7 @@ def run(target: Scheduler, args: argparse.Namespace) -> Any:
     except TimeoutError:
         raise ClientError(
             Exit.TIMED_OUT,
-            f"The orchestration is still running after {args.timeout:g} seconds, and goes on; "
+            f"The orchestration is still running after {args.timeout:g} s, and goes on; "
             f"is a worker running? {how_to_attach}",
         ) from None
     except KeyboardInterrupt:
@@ -157,7 +157,7 @@ def find(client: TaskHubGrpcClient, instance_id: str, patience: float) -> Orches
             if not is_passing(error) or time.monotonic() > deadline:
                 raise
         if not waiting:
-            logger.warning(f"No scheduler answers yet, waiting up to {patience:g} seconds for it")
+            logger.warning(f"No scheduler answers yet, waiting up to {patience:g} s for it")
             waiting = True
         time.sleep(0.25)
 
