@@ -19,8 +19,6 @@ SLICES = 120
 """Into how many slices of time a group's load is cut."""
 
 _THINNEST = 0.4
-# A bar begins where its step began, even if this makes it stand out a little at the axis's end:
-# moved back, an aggregation of a few milliseconds would begin before the last item is done.
 _TICKS = 5
 _TICK_SECONDS = (
     *(m * 10**e for e in range(-3, 1) for m in (1, 2, 5)),
@@ -121,6 +119,8 @@ def _bar(step: Step, axis: Axis) -> Bar:
     for attempt in step.attempts:
         last = attempt is step.attempts[-1]
         x = axis.percent(attempt.started_at)
+        # At the axis's end the thinnest bar stands out a little: moved back, an aggregation of a
+        # few milliseconds would begin before the last item is done.
         width = max(axis.percent(attempt.ended_at or axis.end) - x, _THINNEST)
         spans.append(Span(round(x, 3), round(width, 3), step.status if last else FAILED))
     return Bar(step, spans)
