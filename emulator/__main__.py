@@ -112,8 +112,6 @@ def _configure_logging(level: str) -> None:
         level=level.upper(),
     )
     if level != "debug":
-        # The backend logs every call; what matters of it the emulator says itself.
-        logging.getLogger("emulator.backend").setLevel(logging.WARNING)
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 

@@ -7,7 +7,7 @@ under its lock and passes the time in.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -49,12 +49,15 @@ class WorkItem:
 class WorkerStream:
     """A worker's connection: what it accepts, how much it may hold, and what is on its way to it.
 
+    `streams_history`: it can fetch a long history by a call of its own.
+
     `outbox` ends with None once the stream is closed. An item in it counts only while its
     holder is this stream: a late answer from an earlier holder may have completed it.
     """
 
     limits: dict[Kind, int]
     accepts: Callable[[Kind, str, str], bool]
+    streams_history: bool = False
     outbox: SimpleQueue[WorkItem | None] = field(default_factory=SimpleQueue)
     held: dict[Kind, set[WorkItem]] = field(default_factory=lambda: {kind: set() for kind in Kind})
 
@@ -139,6 +142,14 @@ class Leases:
             self._dispatch(kind)
         return now + self._grace if held - unsent else None
 
+    def find(self, token: str) -> WorkItem | None:
+        """Return the work item of a completion token, None if it was completed or withdrawn."""
+        return self._items.get(token)
+
+    def items(self) -> Iterable[WorkItem]:
+        """Return all work items, those that wait and those that are leased."""
+        return (item for token, item in self._items.items() if item.token == token)
+
     def complete(self, token: str) -> WorkItem | None:
         """Remove a work item. Return None if it was completed or withdrawn before."""
         item = self._items.get(token)
@@ -149,7 +160,9 @@ class Leases:
         if item.holder is not None:
             self._release(item)
         elif self._resting.pop(item, None) is None:
-            self._waiting[item.kind, item.name, item.version].remove(item)
+            key = item.kind, item.name, item.version
+            self._waiting[key].remove(item)
+            self._forget_if_empty(key)
         self._dispatch(item.kind)
         return item
 
@@ -215,9 +228,16 @@ class Leases:
             key, stream = lease
             self._turns[key] = next(self._numbers)
             item = self._waiting[key].popleft()
+            self._forget_if_empty(key)
             item.holder = stream
             stream.held[kind].add(item)
             stream.outbox.put(item)
+
+    def _forget_if_empty(self, key: tuple[Kind, str, str]) -> None:
+        """Keep nothing of a name that no item has any more: there is no end to names."""
+        if not self._waiting[key]:
+            del self._waiting[key]
+            self._turns.pop(key, None)
 
     def _next_lease(self, kind: Kind) -> tuple[tuple[Kind, str, str], WorkerStream] | None:
         free = [stream for stream in self._streams if stream.has_room(kind)]

@@ -12,6 +12,9 @@ from google.protobuf.message import Message
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 
+# The largest message that the emulator sends and takes.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
 _PAYLOAD_TYPE = "google.protobuf.StringValue"
 
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
-from durabletask.internal import orchestrator_service_pb2 as pb
-from google.protobuf.message_factory import GetMessageClass
 
-from emulator.limits import MAX_PAYLOAD_BYTES
-from emulator.task_hub import TaskHub
+from emulator.hub import TaskHub
+from emulator.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
+from emulator.routing import handlers_of
 
 if TYPE_CHECKING:
     from emulator.web import WebServer
 
 logger = logging.getLogger("emulator")
-
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 # Every waiting client and every worker's stream holds one; threads are made when needed.
 MAX_THREADS = 4096
@@ -129,10 +126,11 @@ class Emulator:
             return
         # Imported here because tests that need no dashboard should not pay for it.
         from emulator.dashboard.app import create_app
+        from emulator.overview import Overview
         from emulator.web import WebServer
 
         app = create_app(
-            self.hubs,
+            {name: Overview(hub) for name, hub in self.hubs.items()},
             ready=lambda: self.state == "ready",
             read_only=self._dashboard_read_only,
             allowed_hosts=[self.host],
@@ -178,41 +176,8 @@ def build_server(
         interceptors=list(interceptors),
         options=SERVER_OPTIONS,
     )
-    service = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
-    handlers = {method.name: _handler(method, hubs) for method in service.methods}
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(service.full_name, handlers),)
-    )
+    server.add_generic_rpc_handlers((handlers_of(hubs),))
     return server
-
-
-def _handler(method: Any, hubs: Mapping[str, TaskHub]) -> grpc.RpcMethodHandler[Any, Any]:
-    """Return the handler of one RPC: find the task hub, call its method of the same name."""
-
-    def call(request: Any, context: grpc.ServicerContext) -> Any:
-        return getattr(_hub(hubs, context), method.name)(request, context)
-
-    wrap: Callable[..., grpc.RpcMethodHandler[Any, Any]] = (
-        grpc.unary_stream_rpc_method_handler
-        if method.server_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
-    return wrap(
-        call,
-        request_deserializer=GetMessageClass(method.input_type).FromString,
-        response_serializer=GetMessageClass(method.output_type).SerializeToString,
-    )
-
-
-def _hub(hubs: Mapping[str, TaskHub], context: grpc.ServicerContext) -> TaskHub:
-    metadata = {key: str(value) for key, value in context.invocation_metadata()}
-    name = metadata.get("taskhub", "")
-    hub = hubs.get(name)
-    if hub is None:
-        asked = f"There is no task hub '{name}'" if name else "The call names no task hub"
-        known = ", ".join(f"'{known}'" for known in hubs)
-        context.abort(grpc.StatusCode.NOT_FOUND, f"{asked}; this emulator has {known}.")
-    return hub
 
 
 def _require_free(host: str, port: int) -> None:

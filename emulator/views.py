@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Protocol
 
 from durabletask.history import HistoryEvent
@@ -12,6 +12,12 @@ from durabletask.task import FailureDetails
 
 STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
 """Every status an orchestration instance can have, in the order of its life."""
+
+
+def datetime_of(time: int) -> datetime:
+    """Return a time in nanoseconds since 1970 as the dashboard shows times."""
+    seconds, rest = divmod(time, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=rest // 1000)
 
 
 class ActionRefusedError(Exception):

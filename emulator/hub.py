@@ -1,0 +1,222 @@
+"""A task hub: the one lock under which engine, leases, timers, waiters and store do their part."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import RLock
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from emulator.courier import Courier
+from emulator.engine import effects as fx
+from emulator.engine import instances
+from emulator.engine.events import SECOND
+from emulator.engine.model import Activity, Entity, Instance, Timer
+from emulator.engine.pace import pause_before_turn
+from emulator.leases import Kind, Leases, WorkItem
+from emulator.limits import MAX_PAYLOAD_BYTES
+from emulator.store import Store
+from emulator.store.memory import MemoryStore
+from emulator.timers import Timers
+from emulator.waiters import Waiters
+
+Effects = Iterable[fx.Effect]
+
+
+@dataclass(frozen=True)
+class EndOfPause:
+    """A turn has waited long enough for more results."""
+
+    instance_id: str
+
+
+class LeasesExpire:
+    """Work items have rested long enough."""
+
+
+class TaskHub:
+    """A task hub that any number of workers and clients use at the same time.
+
+    Args:
+        name: the name that callers put into the `taskhub` metadata.
+        lease_grace: seconds that a worker whose stream has ended has to complete its items.
+        max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
+        store: where the state is kept; in memory if it is not given.
+        clock: returns the time in nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        lease_grace: float = 5.0,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        store: Store | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.name = name
+        self.max_payload_bytes = max_payload_bytes
+        self.now = clock
+        self.lock = RLock()
+        self.store = store or MemoryStore()
+        self.leases = Leases(lease_grace, itertools.count(1))
+        self.waiters = Waiters()
+        self.timers = Timers(self._fire, clock)
+        self.is_closed = False
+        self._turns: dict[str, WorkItem] = {}
+        self._batches: dict[str, WorkItem] = {}
+        self._pauses: set[str] = set()
+        self._courier = Courier(self)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the lock for a change that is kept for good before the block is left."""
+        with self.lock:
+            yield
+        self.store.keep()
+
+    def close(self) -> None:
+        """End every worker's stream and every client's wait."""
+        self.timers.close()
+        with self.lock:
+            self.is_closed = True
+            self.leases.close()
+            self.waiters.close()
+        self.store.close()
+
+    # Instances and entities. All of the following is called under the lock.
+
+    def add(
+        self, started: pb.ExecutionStartedEvent, scheduled_start: int | None = None
+    ) -> Instance:
+        """Create an instance, in the place of one with its ID."""
+        existing = self.store.instance(started.orchestrationInstance.instanceId)
+        if existing is not None:
+            self.forget(existing)
+        instance, effects = instances.create(started, self.now(), scheduled_start)
+        self.store.put(instance)
+        self.apply(effects)
+        return instance
+
+    def forget(self, instance: Instance) -> None:
+        """Remove an instance, and whatever it has under way."""
+        if not instance.has_ended:
+            ended = instances.end_unasked(instance, pb.ORCHESTRATION_STATUS_TERMINATED, self.now())
+            # Who waits for this ID waits for the one that takes its place.
+            self.apply(e for e in ended if not isinstance(e, fx.StatusChanged))
+        self.store.remove(instance.instance_id)
+        self.timers.drop(instance.instance_id)
+        self.withdraw_turn(instance.instance_id)
+        if instance.waits_for:
+            self._withdraw_activities(instance)
+
+    def change(
+        self, instance: Instance, rule: Callable[..., Sequence[fx.Effect]], *args: object
+    ) -> None:
+        """Let a rule of the engine change an instance, and carry out what it causes."""
+        effects = rule(instance, *args, self.now())
+        self.store.put(instance)
+        self.apply(effects)
+
+    def change_entity(
+        self, entity_id: str, rule: Callable[..., Sequence[fx.Effect]], *args: object
+    ) -> None:
+        """Let a rule of the engine change an entity, and carry out what it causes."""
+        entity = self.store.entity(entity_id) or Entity(entity_id, self.now())
+        effects = rule(entity, *args, self.now())
+        self.put_entity(entity)
+        self.apply(effects)
+
+    def put_entity(self, entity: Entity) -> None:
+        """Keep an entity, unless nothing would be lost without it."""
+        # The service clears entities by itself that have become empty.
+        if entity.is_empty:
+            self.store.remove_entity(entity.entity_id)
+        else:
+            self.store.put_entity(entity)
+
+    def apply(self, effects: Effects) -> None:
+        """Carry out effects, and those of these, however far they reach."""
+        todo = deque(effects)
+        while todo:
+            todo.extend(self._courier.carry_out(todo.popleft()))
+
+    # Work for workers
+
+    def offer_turn(self, instance_id: str) -> None:
+        """Let workers have what has arrived for an instance, at once or together with more."""
+        instance = self.store.instance(instance_id)
+        if instance is None or instance_id in self._turns:
+            return
+        pause = pause_before_turn(instance)
+        if not pause:
+            self._offer_now(instance)
+        elif instance_id not in self._pauses:
+            self._pauses.add(instance_id)
+            self.timers.set(self.now() + pause, "", EndOfPause(instance_id))
+
+    def offer_batch(self, entity_id: str) -> None:
+        """Let workers have the operations of an entity that can run."""
+        entity = self.store.entity(entity_id)
+        if entity is not None and entity_id not in self._batches:
+            self._batches[entity_id] = self.leases.offer(Kind.ENTITY, entity.name, "", entity_id)
+
+    def take_item(self, item: WorkItem) -> None:
+        """Take a work item out: it has been answered, or nobody needs its answer any more."""
+        self.leases.complete(item.token)
+        if item.kind is Kind.ORCHESTRATOR:
+            self._turns.pop(str(item.subject), None)
+        elif item.kind is Kind.ENTITY:
+            self._batches.pop(str(item.subject), None)
+
+    def withdraw_turn(self, instance_id: str) -> None:
+        """Take back what workers were offered, or have, of an instance."""
+        item = self._turns.get(instance_id)
+        if item is not None:
+            self.take_item(item)
+
+    def _withdraw_activities(self, instance: Instance) -> None:
+        for item in list(self.leases.items()):
+            if isinstance(item.subject, Activity):
+                asked = item.subject.scheduled
+                if instance.waits_for.get(asked.eventId) is asked:
+                    self.leases.complete(item.token)
+
+    # Time
+
+    def expire_at(self, seconds: float | None) -> None:
+        """Look at the leases again at a time in seconds since 1970, None for never."""
+        if seconds is not None:
+            self.timers.set(int(seconds * SECOND), "", LeasesExpire())
+
+    def _fire(self, what: object) -> None:
+        with self.lock:
+            match what:
+                case LeasesExpire():
+                    self.leases.expire(self.now() / SECOND)
+                case EndOfPause(instance_id):
+                    self._end_pause(instance_id)
+                case Timer(target=target, event=event) if target.startswith("@"):
+                    self.apply([fx.Operate(target, event)])
+                case Timer(target=target, event=event):
+                    instance = self.store.instance(target)
+                    if instance is not None:
+                        self.change(instance, instances.fire, event)
+
+    def _end_pause(self, instance_id: str) -> None:
+        self._pauses.discard(instance_id)
+        instance = self.store.instance(instance_id)
+        if instance is None or instance_id in self._turns or not instances.readiness(instance):
+            return
+        self._offer_now(instance)
+
+    def _offer_now(self, instance: Instance) -> None:
+        version = instance.version or ""
+        self._turns[instance.instance_id] = self.leases.offer(
+            Kind.ORCHESTRATOR, instance.name, version, instance.instance_id
+        )

@@ -1,0 +1,85 @@
+"""From a gRPC call to the method of the service that answers it: by RPC and by task hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import grpc
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message_factory import GetMessageClass
+
+from emulator.engine.errors import (
+    ExistsError,
+    InvalidError,
+    NotFoundError,
+    PreconditionError,
+    RefusedError,
+)
+from emulator.hub import TaskHub
+from emulator.service import Service
+
+SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
+
+STATUSES: dict[type[RefusedError], grpc.StatusCode] = {
+    InvalidError: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFoundError: grpc.StatusCode.NOT_FOUND,
+    ExistsError: grpc.StatusCode.ALREADY_EXISTS,
+    PreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
+}
+
+
+def handlers_of(hubs: Mapping[str, TaskHub]) -> grpc.GenericRpcHandler:
+    """Return the handlers of all RPCs that the service class has; others are UNIMPLEMENTED."""
+    services = {name: Service(hub) for name, hub in hubs.items()}
+    handlers = {
+        method.name: _handler(method, services)
+        for method in SERVICE.methods
+        if hasattr(Service, method.name)
+    }
+    return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
+
+
+def _handler(method: Any, services: Mapping[str, Service]) -> grpc.RpcMethodHandler[Any, Any]:
+    """Return the handler of one RPC: find the task hub's service, call its method of this name.
+
+    A method that takes a third argument, `reply`, answers when it wants to, from any thread: no
+    thread waits meanwhile. For gRPC it streams one message, which clients cannot tell apart.
+    """
+    function = getattr(Service, method.name)
+    answers_later = "reply" in function.__annotations__
+
+    def call(request: Any, context: grpc.ServicerContext, *reply: Any) -> Any:
+        try:
+            return function(_service(services, context), request, context, *reply)
+        except RefusedError as error:
+            refuse(context, error)
+
+    call.experimental_non_blocking = answers_later  # type: ignore[attr-defined]
+    wrap: Callable[..., grpc.RpcMethodHandler[Any, Any]] = (
+        grpc.unary_stream_rpc_method_handler
+        if method.server_streaming or answers_later
+        else grpc.unary_unary_rpc_method_handler
+    )
+    return wrap(
+        call,
+        request_deserializer=GetMessageClass(method.input_type).FromString,
+        response_serializer=GetMessageClass(method.output_type).SerializeToString,
+    )
+
+
+def refuse(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
+    """End a call with the status that belongs to an error."""
+    context.abort(STATUSES[type(error)], str(error))
+    raise error
+
+
+def _service(services: Mapping[str, Service], context: grpc.ServicerContext) -> Service:
+    metadata = {key: str(value) for key, value in context.invocation_metadata()}
+    name = metadata.get("taskhub", "")
+    service = services.get(name)
+    if service is None:
+        asked = f"There is no task hub '{name}'" if name else "The call names no task hub"
+        known = ", ".join(f"'{known}'" for known in services)
+        raise NotFoundError(f"{asked}; this emulator has {known}.")
+    return service
