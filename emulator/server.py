@@ -14,15 +14,19 @@ import grpc
 
 from emulator.hub import TaskHub
 from emulator.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
-from emulator.routing import handlers_of
+from emulator.routing import MAX_STREAMS, handlers_of
 
 if TYPE_CHECKING:
     from emulator.web import WebServer
 
 logger = logging.getLogger("emulator")
 
-# Every waiting client and every worker's stream holds one; threads are made when needed.
-MAX_THREADS = 4096
+# Streams hold a thread each, waiting clients none, and calls are short.
+MAX_THREADS = MAX_STREAMS + 64
+
+# A peer that is frozen, or whose cable is cut, is found within the sum of the two.
+KEEPALIVE_SECONDS = 10
+KEEPALIVE_TIMEOUT_SECONDS = 10
 
 SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),  # Otherwise a taken port is silently shared.
@@ -34,6 +38,9 @@ SERVER_OPTIONS = (
     # Clients may send keep-alive pings as often as they like.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
 )
 
 

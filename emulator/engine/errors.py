@@ -19,5 +19,9 @@ class ExistsError(RefusedError):
     """What the request wants to create exists already."""
 
 
+class ExhaustedError(RefusedError):
+    """There is no room for more."""
+
+
 class PreconditionError(RefusedError):
     """The request does not go with the present state."""

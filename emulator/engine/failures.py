@@ -1,4 +1,4 @@
-"""Failures as an instance keeps them: those that the scheduler finds itself, and how long one is."""
+"""Failures: those that the scheduler finds itself, and how much is kept of one."""
 
 from __future__ import annotations
 
