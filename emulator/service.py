@@ -40,7 +40,7 @@ class Service:
         self._clients = Clients(hub)
         self._workers = Workers(hub)
 
-    def Hello(self, request: Empty, _: Call) -> Empty:
+    def Hello(self, _: Empty, __: Call) -> Empty:
         """Answer that the scheduler is there."""
         return Empty()
 
@@ -207,7 +207,7 @@ class Service:
             return queries.entities(self._hub.store, request.query)
 
     def CleanEntityStorage(
-        self, request: pb.CleanEntityStorageRequest, _: Call
+        self, _: pb.CleanEntityStorageRequest, __: Call
     ) -> pb.CleanEntityStorageResponse:
         """Answer that there is nothing to clean: empty entities and left locks go by themselves."""
         return pb.CleanEntityStorageResponse()
