@@ -58,11 +58,16 @@ class Program:
     """A running process of the project; `stdout` and `stderr` hold what it has said so far."""
 
     def __init__(
-        self, arguments: Sequence[str], executable: str = sys.executable, **variables: str
+        self,
+        arguments: Sequence[str],
+        *,
+        executable: str = sys.executable,
+        folder: str = str(PROJECT),
+        **variables: str,
     ) -> None:
         self._process = subprocess.Popen(
             [executable, *arguments],
-            cwd=PROJECT,
+            cwd=folder,
             env=environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -130,10 +135,10 @@ class Program:
 
 @contextmanager
 def running(
-    *arguments: str, executable: str = sys.executable, **variables: str
+    *arguments: str, executable: str = sys.executable, folder: str = str(PROJECT), **variables: str
 ) -> Iterator[Program]:
     """Run a program of the project for the length of a block."""
-    program = Program(arguments, executable, **variables)
+    program = Program(arguments, executable=executable, folder=folder, **variables)
     try:
         yield program
     finally:
@@ -143,7 +148,9 @@ def running(
             program.finish()
 
 
-def run(*arguments: str, **variables: str) -> Finished:
+def run(
+    *arguments: str, executable: str = sys.executable, folder: str = str(PROJECT), **variables: str
+) -> Finished:
     """Run a program of the project to its end."""
-    with running(*arguments, **variables) as program:
+    with running(*arguments, executable=executable, folder=folder, **variables) as program:
         return program.finish()
