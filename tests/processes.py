@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY
+
 PROJECT = Path(__file__).parent.parent
 
 # A limit for anything that should take a moment, on a machine that is busy with other things.
@@ -25,7 +27,7 @@ needs_signals = pytest.mark.skipif(
 )
 
 # Variables of the machine that would change what a test means.
-_OURS = ("ENDPOINT", "TASKHUB", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING", "DTS_TASK_HUB_NAMES")
+_OURS = ("ENDPOINT", "TASKHUB", "DTS_TASK_HUB_NAMES", *CONNECTION_STRINGS, MANAGED_IDENTITY)
 
 
 def wait_until(
