@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 N ?= 10
-export N
+WORKERS ?= 1
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -18,11 +18,11 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-h
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-run: .venv/run ## Run the sample: emulator, worker and client (N=10 items), then stop
-	@honcho start --no-prefix
+run: .venv/run ## Run emulator, worker and client (N=10 items, TIMEOUT=seconds), then stop
+	@python run.py $(N) $(if $(TIMEOUT),--timeout $(TIMEOUT)) --workers $(WORKERS) -- $(EMULATOR_ARGS)
 
-up: .venv/run ## Keep an emulator and a worker running, until Ctrl-C
-	@honcho start --no-prefix emulator worker
+up: .venv/run ## Keep an emulator and WORKERS=1 workers running, and reload what you change
+	@python run.py --up --workers $(WORKERS) -- $(EMULATOR_ARGS)
 
 test: .venv/dev node_modules ## Run the tests
 	pytest -n 4 $(PYTEST_ARGS)

@@ -105,6 +105,7 @@ def test_it_needs_what_the_emulator_is_tested_with_or_newer(wheel: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # The first of them waits for the package index.
 def test_the_readme_leads_to_a_passing_test_of_ones_own_workflow(project: Path) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", section_of_readme(), re.DOTALL)
     (project / "test_workflow.py").write_text(program, encoding="utf-8")
@@ -116,6 +117,7 @@ def test_the_readme_leads_to_a_passing_test_of_ones_own_workflow(project: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # The first of them waits for the package index.
 def test_an_installed_emulator_has_a_command_and_a_dashboard(project: Path) -> None:
     command = {
         "executable": str(python_of(project).with_name("dts-emulator")),
