@@ -110,6 +110,7 @@ def test_a_run_that_takes_too_long_does_not_send_its_user_to_an_emulator_that_is
     assert "--attach" not in finished.stderr
 
 
+@needs_signals
 def test_a_run_without_a_worker_is_given_up() -> None:
     with sample("500") as program:
         program.wait_for_line("Processing work item: 1")
