@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,15 @@ class Program:
         """End the process as a crash would."""
         self._process.kill()
         self.finish()
+
+
+def copy_sample(folder: Path) -> None:
+    """Copy into a folder what a user's own project starts from: all programs but the emulator."""
+    for path in PROJECT.glob("*.py"):
+        shutil.copy(path, folder)
+    for room in ("hosting", "examples"):
+        if (PROJECT / room).exists():
+            shutil.copytree(PROJECT / room, folder / room)
 
 
 @contextmanager

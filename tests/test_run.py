@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import PROJECT, Program, needs_signals, run, running, wait_until
+from tests.processes import PROJECT, Program, copy_sample, needs_signals, run, running, wait_until
 
 FREE_PORTS = ("--", "--port", "0", "--dashboard-port", "0")
 
@@ -179,11 +179,8 @@ def test_up_keeps_as_many_workers_running_as_wanted_until_ctrl_c() -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Give a copy of the sample and the emulator that a test may change."""
-    for path in PROJECT.glob("*.py"):
-        shutil.copy(path, tmp_path)
-    for folder in ("emulator", "hosting", "examples"):
-        if (PROJECT / folder).exists():
-            shutil.copytree(PROJECT / folder, tmp_path / folder)
+    copy_sample(tmp_path)
+    shutil.copytree(PROJECT / "emulator", tmp_path / "emulator")
     return tmp_path
 
 

@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 from emulator import __version__
 from tests.conftest import dashboard_of
 from tests.emulator.test_command_line import FREE_PORTS
-from tests.processes import PROJECT, Program, run, running
+from tests.processes import PROJECT, Program, copy_sample, run, running
 
 # What the README calls the folder that the emulator is installed from.
 CLONE = "path/to/this/clone"
@@ -39,8 +39,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a project of a reader of the README, who has done what it says to install."""
     folder = tmp_path_factory.mktemp("project")
-    for path in (*PROJECT.glob("*.py"), PROJECT / "requirements.lock"):
-        shutil.copy(path, folder)
+    copy_sample(folder)
+    shutil.copy(PROJECT / "requirements.lock", folder)
     venv.create(folder / ".venv", with_pip=True)
     for command in commands_of_readme():
         if command[0] == "pip":
