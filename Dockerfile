@@ -7,7 +7,8 @@ WORKDIR /app
 COPY requirements.lock ./
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
 
-COPY worker.py scheduler.py errors.py logs.py ./
+COPY worker.py large_fan_out.py scheduler.py ./
+COPY hosting hosting
 
 # A number, by which Kubernetes can tell that this is not root.
 USER 65532:65532

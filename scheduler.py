@@ -104,6 +104,7 @@ class Scheduler:
                 "TaskHub": task_hub or DEFAULT_TASK_HUB,
             }
         url = _checked_url(fields["Endpoint"])
+        _check_task_hub(fields["TaskHub"])
         default = "DefaultAzure" if url.startswith("https://") else "None"
         authentication = _spelled(fields.get("Authentication", default), ("None", *CREDENTIALS))
         client_id = fields.get("ClientID")
@@ -227,9 +228,14 @@ def _spelled(authentication: str, known: tuple[str, ...]) -> str:
     for name in known:
         if name.casefold() == authentication.casefold():
             return name
-    raise ConfigurationError(
-        f"Authentication={authentication} is unknown. Use one of {', '.join(known)}."
-    )
+    # The value is not repeated: a secret may have got here by mistake.
+    raise ConfigurationError(f"Authentication is unknown. Use one of {', '.join(known)}.")
+
+
+def _check_task_hub(task_hub: str) -> None:
+    """Refuse what cannot be the value of a gRPC header, or would break a line of the log."""
+    if not (task_hub.isascii() and task_hub.isprintable()):
+        raise ConfigurationError("TASKHUB holds a character that no task hub's name has.")
 
 
 def _checked_url(endpoint: str) -> str:
@@ -239,6 +245,8 @@ def _checked_url(endpoint: str) -> str:
     """
     example = f"e.g. {DEFAULT_ENDPOINT}"
     try:
+        if not (endpoint.isascii() and endpoint.isprintable()):
+            raise ValueError
         url = urlsplit(endpoint)
         host, port = url.hostname, url.port
     except ValueError:
