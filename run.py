@@ -5,6 +5,8 @@ What is started first is stopped last, so that a worker can hand in what it has 
 
 from __future__ import annotations
 
+import hosting.interrupts  # noqa: F401  First: Ctrl-C then ends the other imports quietly.
+
 import argparse
 import logging
 import os

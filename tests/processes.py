@@ -141,8 +141,7 @@ def copy_sample(folder: Path) -> None:
     for path in PROJECT.glob("*.py"):
         shutil.copy(path, folder)
     for room in ("hosting", "examples"):
-        if (PROJECT / room).exists():
-            shutil.copytree(PROJECT / room, folder / room)
+        shutil.copytree(PROJECT / room, folder / room)
 
 
 @contextmanager
