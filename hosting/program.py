@@ -1,4 +1,4 @@
-"""What every program does first: its streams, its log, its way of sharing the processor."""
+"""What every program does first: its streams, its log, its traces, how it shares a processor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 from contextlib import suppress
 
 from hosting import logs, streams
+
+# The standard's variables for the address of a collector of traces.
+TRACES_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def start(name: str, *, many_threads: bool = False, level: int = logging.INFO) -> logging.Logger:
@@ -21,7 +24,25 @@ def start(name: str, *, many_threads: bool = False, level: int = logging.INFO) -
     streams.protect()
     if many_threads:
         prefer_throughput()
-    return logs.configure(name, in_background=many_threads, level=level)
+    logger = logs.configure(name, in_background=many_threads, level=level)
+    if any(os.environ.get(variable) for variable in TRACES_ENDPOINTS):
+        export_traces(name, logger)
+    return logger
+
+
+def export_traces(name: str, logger: logging.Logger) -> None:
+    """Export the spans of this process, if what that needs is installed."""
+    try:
+        from hosting import telemetry
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith("opentelemetry"):
+            raise
+        logger.warning(
+            "No traces are exported: install what they need, "
+            "pip install --require-hashes -r requirements-otel.lock"
+        )
+    else:
+        telemetry.export_traces(name, logger)
 
 
 def prefer_throughput() -> None:

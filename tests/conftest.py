@@ -117,3 +117,8 @@ def run(emulator: Emulator, instant_items: None, caplog: pytest.LogCaptureFixtur
 def endpoint_of(emulator: Program) -> str:
     """Return the endpoint that an emulator's ready banner names."""
     return next(line.split()[1] for line in emulator.stdout.splitlines() if " gRPC " in line)
+
+
+def dashboard_of(emulator: Program) -> str:
+    """Return the dashboard's address that an emulator's ready banner names."""
+    return next(line.split()[1] for line in emulator.stdout.splitlines() if " Dashboard " in line)

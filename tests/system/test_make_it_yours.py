@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.processes import PROJECT, needs_signals, run, running
+from tests.processes import copy_sample, needs_signals, run, running
 from tests.terminals import needs_terminal, run_on_terminal
 from tests.test_readme import section
 
@@ -25,9 +24,7 @@ class Sample:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("worker.py", "client.py", "large_fan_out.py", "scheduler.py"):
-            shutil.copy(PROJECT / name, folder)
-        shutil.copytree(PROJECT / "hosting", folder / "hosting")
+        copy_sample(folder)
         self.worker, self.client = str(folder / "worker.py"), str(folder / "client.py")
 
     def replace(self, name: str, *, old: str, new: str) -> None:
