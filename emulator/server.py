@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from emulator.engine.ids import check_task_hub
 from emulator.hub import TaskHub
 from emulator.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
 from emulator.routing import MAX_STREAMS, handlers_of
@@ -62,6 +63,9 @@ class Emulator:
         max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
         dashboard_read_only: whether the dashboard offers no actions.
 
+    Raises:
+        InvalidError: a task hub's name is none.
+
     Example:
         with Emulator() as emulator:
             client = DurableTaskSchedulerClient(
@@ -88,7 +92,7 @@ class Emulator:
         self._new_hub = partial(
             TaskHub, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes
         )
-        self._task_hubs = tuple(task_hubs)
+        self._task_hubs = tuple(map(check_task_hub, task_hubs))
         self._dashboard_read_only = dashboard_read_only
         self._server: grpc.Server | None = None
         self._dashboard: WebServer | None = None
