@@ -49,7 +49,7 @@ clean: ## Remove what the other targets have made
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
-# Only the accessibility test needs it, and skips without.
+# The accessibility test and tests/interop need it, and skip without.
 node_modules: package.json package-lock.json
 	@if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; fi
 	@mkdir -p $@ && touch $@

@@ -57,9 +57,11 @@ class Finished:
 class Program:
     """A running process of the project; `stdout` and `stderr` hold what it has said so far."""
 
-    def __init__(self, arguments: Sequence[str], **variables: str) -> None:
+    def __init__(
+        self, arguments: Sequence[str], executable: str = sys.executable, **variables: str
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [executable, *arguments],
             cwd=PROJECT,
             env=environment(**variables),
             stdin=subprocess.DEVNULL,
@@ -127,9 +129,11 @@ class Program:
 
 
 @contextmanager
-def running(*arguments: str, **variables: str) -> Iterator[Program]:
+def running(
+    *arguments: str, executable: str = sys.executable, **variables: str
+) -> Iterator[Program]:
     """Run a program of the project for the length of a block."""
-    program = Program(arguments, **variables)
+    program = Program(arguments, executable, **variables)
     try:
         yield program
     finally:
