@@ -20,7 +20,8 @@ class Filter:
     """Which instances are wanted; every limit that is set must hold.
 
     Times are in nanoseconds since 1970, from `..._from` to just before `..._to`. `search` is a
-    part of the ID or the name, in any case.
+    part of the ID or the name, in any case. `top_level`: without those that have a parent.
+    `tag` is the key of a tag, with the value that it must have or None for any.
     """
 
     statuses: frozenset[int] = frozenset()
@@ -30,6 +31,8 @@ class Filter:
     completed_to: int | None = None
     prefix: str = ""
     search: str = ""
+    top_level: bool = False
+    tag: tuple[str, str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ class Store(Protocol):
     def newest(self, wanted: Filter, offset: int, limit: int) -> tuple[list[Instance], int]:
         """Return a page of the newest instances, and how many there are in all."""
 
-    def count_by_status(self) -> dict[int, int]:
-        """Return how many instances have each status."""
+    def count_by_status(self, wanted: Filter) -> dict[int, int]:
+        """Return how many of the wanted instances have each status."""
 
     def entity(self, entity_id: str) -> Entity | None:
         """Return an entity, None if nothing is kept of it."""

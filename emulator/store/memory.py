@@ -72,9 +72,9 @@ class MemoryStore:
         )
         return found[offset : offset + limit], len(found)
 
-    def count_by_status(self) -> dict[int, int]:
-        """Return how many instances have each status."""
-        return dict(Counter(int(instance.status) for instance in self._instances.values()))
+    def count_by_status(self, wanted: Filter) -> dict[int, int]:
+        """Return how many of the wanted instances have each status."""
+        return dict(Counter(int(instance.status) for instance in self._matching(wanted)))
 
     def entity(self, entity_id: str) -> Entity | None:
         """Return an entity, None if nothing is kept of it."""
@@ -144,8 +144,14 @@ class MemoryStore:
             and _is_between(i.created_at, wanted.created_from, wanted.created_to)
             and _is_between(i.completed_at, wanted.completed_from, wanted.completed_to)
             and i.instance_id.startswith(wanted.prefix)
+            and (not wanted.top_level or i.parent_id is None)
+            and (wanted.tag is None or _has_tag(i, *wanted.tag))
             and search in f"{i.instance_id}\n{i.name}".casefold()
         )
+
+
+def _has_tag(instance: Instance, key: str, value: str | None) -> bool:
+    return key in instance.tags and value in (None, instance.tags[key])
 
 
 def _is_wanted(entity: Entity, wanted: EntityFilter) -> bool:
