@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from emulator.engine.errors import UnavailableError
 from emulator.hub import TaskHub
 from emulator.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
 from emulator.routing import handlers_of
@@ -137,7 +138,10 @@ class Emulator:
         self._file = StateFile(self.db_file)
         self.hubs = {}
         for name in self._task_hubs:
-            self.hubs[name] = self._new_hub(name, store=self._file.store(name))
+            try:
+                self.hubs[name] = self._new_hub(name, store=self._file.store(name))
+            except UnavailableError as error:
+                raise self._file.damaged(error) from None
 
     def _is_ready(self) -> bool:
         return self.state == "ready" and all(

@@ -123,6 +123,14 @@ class StateFile:
         if found != "ok":
             raise sqlite3.DatabaseError(found)
 
+    def damaged(self, error: Exception) -> FileError:
+        """Return the error of a file that does not hold what it should."""
+        why = " ".join(str(error).split()).rstrip(".")
+        return FileError(
+            f"The state file '{self.path}' is damaged: {why}. It is left as it is; "
+            "restore a copy of it, or name another file."
+        )
+
     def _in_words(self, error: Exception) -> FileError:
         match error:
             case ForeignFileError():
@@ -132,10 +140,7 @@ class StateFile:
             case _ if "not a database" in str(error):
                 why = "is not a SQLite file. Name another file."
             case _:
-                why = (
-                    f"is damaged: {' '.join(str(error).split())}. It is left as it is; "
-                    "restore a copy of it, or name another file."
-                )
+                return self.damaged(error)
         return FileError(f"The state file '{self.path}' {why}")
 
     def _last_number(self) -> int:

@@ -8,6 +8,9 @@ from emulator.store import EntityFilter, Filter, Key
 from emulator.store.codec import ENTITY_COLUMNS, INSTANCE_COLUMNS
 from emulator.store.reader import Reader
 
+# A tag that is wanted: its key, and its value or NULL for any, twice.
+_TAG = "key = ? AND (? IS NULL OR value = ?)"
+
 
 class Lists:
     """Finds the rows of one task hub: a page of INSTANCE_COLUMNS or ENTITY_COLUMNS each."""
@@ -40,10 +43,11 @@ class Lists:
         counted = self._reader.rows(f"SELECT count(*) FROM instances WHERE {where}", *values)
         return page, counted[0][0]
 
-    def count_by_status(self) -> dict[int, int]:
-        """Return how many instances have each status."""
-        query = "SELECT status, count(*) FROM instances WHERE hub = ? GROUP BY status"
-        return dict(self._reader.rows(query))
+    def count_by_status(self, wanted: Filter) -> dict[int, int]:
+        """Return how many of the wanted instances have each status."""
+        where, values = _condition(wanted)
+        query = f"SELECT status, count(*) FROM instances WHERE {where} GROUP BY status"
+        return dict(self._reader.rows(query, *values))
 
     def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Any]:
         """Return entities by ID, those after the ID `after`."""
@@ -80,6 +84,11 @@ def _condition(wanted: Filter) -> tuple[str, list[Any]]:
     if wanted.prefix:
         where += " AND substr(id, 1, ?) = ?"
         values += [len(wanted.prefix), wanted.prefix]
+    if wanted.top_level:
+        where += " AND parent_id IS NULL"
+    if wanted.tag is not None:
+        where += f" AND EXISTS (SELECT 1 FROM json_each(tags) WHERE {_TAG})"
+        values += [wanted.tag[0], wanted.tag[1], wanted.tag[1]]
     if wanted.search:
         where += " AND instr(search, ?) > 0"
         values.append(wanted.search.casefold())

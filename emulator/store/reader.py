@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message import DecodeError
 
 from emulator.engine.errors import UnavailableError
 from emulator.engine.events import unanswered
@@ -26,6 +27,14 @@ from emulator.store.codec import (
     instance_values,
 )
 from emulator.store.trail import GivenTrail, Trail
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, DecodeError, ValueError) as error:
+        raise UnavailableError(f"The emulator cannot read its state file: {error}.") from error
 
 
 @dataclass(eq=False)
@@ -89,74 +98,83 @@ class Reader:
         self._connection = connection
         self._hub = hub
 
+    @_in_words()
     def rows(self, sql: str, *values: object) -> list[Any]:
         """Return the rows of a query; the task hub's number is its first value."""
-        with _in_words():
-            return self._connection.execute(sql, (self._hub, *values)).fetchall()
+        return self._connection.execute(sql, (self._hub, *values)).fetchall()
 
+    @_in_words()
     def instance(self, instance_id: str) -> tuple[Stored, Record] | None:
         """Return an instance, None if the file has none with this ID."""
         columns = ", ".join(INSTANCE_COLUMNS)
         rows = self.rows(f"SELECT {columns} FROM instances WHERE hub = ? AND id = ?", instance_id)
         return self.instance_of(rows[0]) if rows else None
 
+    @_in_words()
     def instance_of(self, row: Sequence[Any]) -> tuple[Stored, Record]:
         """Return the instance of a row of INSTANCE_COLUMNS, and its record."""
         record = Record(row[0])
 
+        @_in_words()
         def read_more() -> dict[str, Any]:
-            with _in_words():
-                parts = self._connection.execute(
-                    "SELECT kind, until, body FROM parts WHERE owner = ? ORDER BY kind, until",
-                    (record.number,),
-                ).fetchall()
+            parts = self._connection.execute(
+                "SELECT kind, until, body FROM parts WHERE owner = ? ORDER BY kind, until",
+                (record.number,),
+            ).fetchall()
             return _large_values(row, record, parts)
 
         stored = Stored.__new__(Stored)
         vars(stored).update(instance_values(row), turn=None, read_more=read_more)
         return stored, record
 
-    def active_instances(self) -> Iterator[tuple[Stored, Record]]:
+    @_in_words()
+    def active_instances(self) -> list[tuple[Stored, Record]]:
         """Return the instances of which something is still to come, all of each of them."""
         parts = self._active_parts()
         columns = ", ".join(INSTANCE_COLUMNS)
         query = f"SELECT {columns} FROM instances WHERE hub = ? AND is_active ORDER BY number"
+        found = []
         for row in self.rows(query):
             stored, record = self.instance_of(row)
             vars(stored).update(_large_values(row, record, parts.get(row[0], [])))
-            yield stored, record
+            found.append((stored, record))
+        return found
 
+    @_in_words()
     def entity(self, entity_id: str) -> tuple[Entity, Record] | None:
         """Return an entity, None if the file has none with this ID."""
         columns = ", ".join(ENTITY_COLUMNS)
         rows = self.rows(f"SELECT {columns} FROM entities WHERE hub = ? AND id = ?", entity_id)
         return self.entity_of(rows[0]) if rows else None
 
+    @_in_words()
     def entity_of(self, row: Sequence[Any]) -> tuple[Entity, Record]:
         """Return the entity of a row of ENTITY_COLUMNS, and its record."""
         number, _, entity_id, updated_at, locked_by, section, is_active, queue_from, state = row
         chunks: list[tuple[int, bytes]] = []
         if is_active:
-            with _in_words():
-                chunks = self._connection.execute(
-                    "SELECT until, body FROM parts WHERE owner = ? AND kind = ? ORDER BY until",
-                    (number, Part.QUEUE),
-                ).fetchall()
+            chunks = self._connection.execute(
+                "SELECT until, body FROM parts WHERE owner = ? AND kind = ? ORDER BY until",
+                (number, Part.QUEUE),
+            ).fetchall()
         queue = events_of(chunks, queue_from)
         record = Record(number, queue=Trail(queue, queue_from))
         return Entity(entity_id, updated_at, state, locked_by, section, queue), record
 
-    def active_entities(self) -> Iterator[tuple[Entity, Record]]:
+    @_in_words()
+    def active_entities(self) -> list[tuple[Entity, Record]]:
         """Return the entities that have something to do."""
         columns = ", ".join(ENTITY_COLUMNS)
         query = f"SELECT {columns} FROM entities WHERE hub = ? AND is_active ORDER BY number"
-        return map(self.entity_of, self.rows(query))
+        return [self.entity_of(row) for row in self.rows(query)]
 
+    @_in_words()
     def timers(self) -> list[tuple[int, Timer]]:
         """Return the timers that no instance's history tells of, with their numbers."""
         rows = self.rows("SELECT number, due, target, event FROM timers WHERE hub = ?")
         return [(number, Timer(due, target, event_of(body))) for number, due, target, body in rows]
 
+    @_in_words()
     def left(self) -> list[tuple[int, Left]]:
         """Return the activities that nobody waits for any more, with their numbers."""
         query = "SELECT number, instance_id, version, event FROM left_activities WHERE hub = ?"
@@ -199,11 +217,3 @@ def _large_values(row: Sequence[Any], record: Record, parts: Iterable[Any]) -> d
         "input": record.texts[Part.INPUT],
         "output": record.texts[Part.OUTPUT],
     }
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise UnavailableError(f"The emulator cannot read its state file: {error}.") from error

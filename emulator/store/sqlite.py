@@ -110,10 +110,10 @@ class SqliteStore:
         rows, count = self._lists.newest(wanted, offset, limit)
         return self._instances_of(rows), count
 
-    def count_by_status(self) -> dict[int, int]:
-        """Return how many instances have each status."""
+    def count_by_status(self, wanted: Filter) -> dict[int, int]:
+        """Return how many of the wanted instances have each status."""
         self._writer.flush()
-        return self._lists.count_by_status()
+        return self._lists.count_by_status(wanted)
 
     def _instances_of(self, rows: Iterable[Any]) -> list[Instance]:
         return [instance for row in rows if (instance := self._instance_of(row)) is not None]
