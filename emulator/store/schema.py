@@ -23,8 +23,10 @@ CREATE TABLE instances (
     history_from INTEGER NOT NULL, inbox_from INTEGER NOT NULL,
     UNIQUE (hub, id)
 );
-CREATE INDEX instances_by_creation ON instances (hub, created_at, id, status, parent_id, tags, search);
-CREATE INDEX instances_by_status ON instances (hub, status, created_at, id, parent_id, tags, search);
+CREATE INDEX instances_by_creation ON instances
+    (hub, created_at, id, status, parent_id, tags, search);
+CREATE INDEX instances_by_status ON instances
+    (hub, status, created_at, id, parent_id, tags, search);
 CREATE INDEX instances_by_completion ON instances (hub, completed_at, id, status, created_at)
     WHERE completed_at IS NOT NULL;
 CREATE INDEX instances_by_parent ON instances (hub, parent_id) WHERE parent_id IS NOT NULL;
