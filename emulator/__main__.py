@@ -12,8 +12,8 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 
+from emulator import __version__
 from emulator.limits import MAX_PAYLOAD_BYTES
 from emulator.server import Emulator, PortError
 from emulator.store.file import FileError
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m emulator",
+        prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
         "Without --db-file it keeps everything in memory and forgets it when it stops.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -108,7 +108,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--dashboard-read-only", action="store_true", help="let the dashboard change nothing"
     )
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log")
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=_versions())
     return parser.parse_args(argv)
 
 
@@ -142,11 +142,8 @@ def _banner(emulator: Emulator) -> str:
     )
 
 
-def _version() -> str:
-    project = Path(__file__).parent.parent / "pyproject.toml"
-    lines = project.read_text(encoding="utf-8").splitlines()
-    own = next(line.split('"')[1] for line in lines if line.startswith("version"))
-    return f"{own} (durabletask {version('durabletask')})"
+def _versions() -> str:
+    return f"{__version__} (durabletask {version('durabletask')})"
 
 
 def _is_loopback(host: str) -> bool:

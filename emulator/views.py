@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Protocol
 
-from durabletask.history import HistoryEvent
+from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
 
 STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
 """Every status an orchestration instance can have, in the order of its life."""
+
+# Version, trace ID, span ID and flags: https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def datetime_of(time: int) -> datetime:
@@ -48,6 +52,15 @@ class InstanceDetail:
     custom_status: str | None
     failure: FailureDetails | None
     history: Sequence[HistoryEvent]
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the instance belongs to, None where its client does not trace."""
+        started = next((e for e in self.history if isinstance(e, ExecutionStartedEvent)), None)
+        if started is None or started.parent_trace_context is None:
+            return None
+        found = _TRACE_PARENT.match(started.parent_trace_context.trace_parent)
+        return found[1] if found else None
 
 
 class HubView(Protocol):

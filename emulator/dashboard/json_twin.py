@@ -35,6 +35,7 @@ def instance(detail: InstanceDetail, steps: Sequence[Step]) -> Json:
     """Describe one instance with all its steps and history events."""
     return {
         **_head(detail.instance),
+        "trace_id": detail.trace_id,
         "input": _value(detail.input),
         "output": _value(detail.output),
         "custom_status": _value(detail.custom_status),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
+from durabletask import history
 from durabletask.task import FailureDetails
 
 from emulator.views import STATUSES
 from tests.emulator.dashboard.asking import asking, page
 from tests.emulator.dashboard.fake_hub import FakeHub, finished_run, make_instance
-from tests.emulator.dashboard.histories import OUTPUT, History, at, fan_out_fan_in
+from tests.emulator.dashboard.histories import OUTPUT, START, History, at, fan_out_fan_in
 
 HUB = "/taskhubs/default"
 RUN = f"{HUB}/instances/run-1"
@@ -54,6 +55,23 @@ def test_custom_status_is_shown_when_there_is_one() -> None:
 
 def test_a_child_leads_to_its_parent() -> None:
     assert f'href="{HUB}/instances/boss"' in page(FakeHub(make_instance(parent_id="boss")), RUN)
+
+
+@pytest.mark.parametrize(
+    ("trace_parent", "shown"),
+    [
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", True),
+        ("00-<b>-b7ad6b7169203331-01", False),
+        ("", False),
+    ],
+)
+def test_the_trace_that_an_instance_belongs_to_is_named(trace_parent: str, shown: bool) -> None:
+    context = history.TraceContext(trace_parent, "b7ad6b7169203331")
+    started = history.ExecutionStartedEvent(-1, START, "run", parent_trace_context=context)
+    hub = FakeHub(make_instance(history=[started]))
+    trace_id = '<dt>Trace ID</dt><dd class="id">0af7651916cd43dd8448eb211c80319c</dd>'
+    assert (trace_id in page(hub, RUN)) == shown
+    assert "Trace ID" not in page(FakeHub(finished_run()), RUN)
 
 
 def test_an_instance_without_history_has_a_page() -> None:

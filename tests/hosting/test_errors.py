@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 import grpc
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 
-from errors import Explained, explain, is_passing
+from hosting.errors import explain, is_passing, is_refused_input
 from scheduler import Scheduler
 from tests.processes import PROJECT
 
@@ -41,6 +40,7 @@ def call_error(code: str, details: str = "Because.") -> CallError:
     [
         (call_error("UNAVAILABLE"), EMULATOR, ["http://localhost:8080", "python -m emulator"]),
         (call_error("UNAVAILABLE"), AZURE, [AZURE.endpoint, "the network"]),
+        (call_error("DEADLINE_EXCEEDED"), EMULATOR, [EMULATOR.endpoint, "Check that ENDPOINT"]),
         (call_error("NOT_FOUND"), AZURE, ["task hub 'hub'", "Because. Set TASKHUB."]),
         (
             call_error("UNAUTHENTICATED"),
@@ -109,6 +109,7 @@ def test_the_documentation_lists_the_lines_as_they_are_said() -> None:
     [
         (call_error("UNAVAILABLE", "Connection refused"), True),
         (call_error("CANCELLED"), True),
+        (call_error("DEADLINE_EXCEEDED"), True),
         (call_error("UNAVAILABLE", f"{TLS}CERTIFICATE_VERIFY_FAILED"), False),
         (call_error("UNAUTHENTICATED"), False),
         (call_error("PERMISSION_DENIED"), False),
@@ -120,32 +121,16 @@ def test_only_a_scheduler_that_may_come_back_is_waited_for(error: Exception, pas
     assert is_passing(error) is passing
 
 
-@pytest.fixture
-def explained(caplog: pytest.LogCaptureFixture) -> logging.Logger:
-    """Give a logger as the SDK has it from the worker."""
-    logger = logging.getLogger("tests.explained")
-    logger.filters = [Explained(AZURE)]
-    return logger
-
-
-def test_the_sdk_log_has_the_explanation_in_the_place_of_the_error(
-    explained: logging.Logger, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (call_error("INVALID_ARGUMENT", "The input has 2 MB."), True),
+        (call_error("RESOURCE_EXHAUSTED", "Sent message larger than max (9 vs. 8)"), True),
+        (call_error("RESOURCE_EXHAUSTED", "Too many requests"), False),
+        (call_error("UNAVAILABLE"), False),
+    ],
+)
+def test_an_input_that_is_refused_is_told_from_a_scheduler_that_is_busy(
+    error: Exception, refused: bool
 ) -> None:
-    error = call_error("PERMISSION_DENIED")
-    try:
-        raise error
-    except grpc.RpcError as raised:
-        explained.exception(f"Failed to connect: {raised} - retrying")
-    assert caplog.messages == [f"Failed to connect: {explain(error, AZURE)} - retrying"]
-    assert caplog.records[0].exc_info is None
-
-
-def test_the_sdk_log_of_a_bug_stays_as_it_is(
-    explained: logging.Logger, caplog: pytest.LogCaptureFixture
-) -> None:
-    try:
-        raise KeyError("a bug")
-    except KeyError as raised:
-        explained.exception(f"Failed: {raised}")
-    assert caplog.messages == ["Failed: 'a bug'"]
-    assert caplog.records[0].exc_info
+    assert is_refused_input(error) is refused

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import grpc
 from azure.core.exceptions import AzureError
 
@@ -12,6 +9,12 @@ from scheduler import CREDENTIALS, Scheduler
 
 # What a call to a scheduler can end with; the last when a credential lacks its file.
 SCHEDULER_ERRORS = (grpc.RpcError, AzureError, FileNotFoundError)
+
+PASSING = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
 
 # What gRPC says when TLS does not come about, and what it means.
 TLS_FAILURES = {
@@ -32,12 +35,12 @@ def explain(error: Exception, target: Scheduler) -> str:
         case None if target.authentication in CREDENTIALS:
             return f"No token for {where}: {details}. {CREDENTIALS[target.authentication].advice}"
         case grpc.StatusCode.UNAVAILABLE:
-            advice = (
-                "Check ENDPOINT and the network."
-                if target.is_secure
-                else "Start the emulator with 'python -m emulator', or set ENDPOINT."
+            return f"No scheduler answers at {target.endpoint} ({details}). {advice(target)}"
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return (
+                f"No scheduler answers at {target.endpoint}, though connections are taken there. "
+                "Check that ENDPOINT is a scheduler's, and that it is not stopped."
             )
-            return f"No scheduler answers at {target.endpoint} ({details}). {advice}"
         case grpc.StatusCode.NOT_FOUND:
             return f"Cannot use {where}: {details}. Set TASKHUB."
         case grpc.StatusCode.UNAUTHENTICATED:
@@ -56,6 +59,13 @@ def explain(error: Exception, target: Scheduler) -> str:
             return f"The call to {target.endpoint} failed with {kind}: {details}"
 
 
+def advice(target: Scheduler) -> str:
+    """Say what to do about a scheduler that cannot be reached."""
+    if target.is_secure:
+        return "Check ENDPOINT and the network."
+    return "Start the emulator with 'python -m emulator', or set ENDPOINT."
+
+
 def code_of(error: Exception) -> grpc.StatusCode | None:
     """Return the status code of an RPC error, None for any other."""
     code: grpc.StatusCode | None = getattr(error, "code", lambda: None)()
@@ -70,29 +80,17 @@ def details_of(error: Exception) -> str:
 
 def is_passing(error: Exception) -> bool:
     """Return whether the scheduler may be only starting, restarting or moving."""
-    return (
-        code_of(error) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-        and _tls_failure(error) is None
+    return code_of(error) in PASSING and _tls_failure(error) is None
+
+
+def is_refused_input(error: Exception) -> bool:
+    """Return whether the scheduler, or gRPC on the way, does not take what was sent."""
+    is_too_large = "larger than max" in details_of(error)  # gRPC's words for its own limit.
+    return code_of(error) is grpc.StatusCode.INVALID_ARGUMENT or (
+        code_of(error) is grpc.StatusCode.RESOURCE_EXHAUSTED and is_too_large
     )
 
 
 def _tls_failure(error: Exception) -> str | None:
     details = details_of(error)
     return next((meaning for sign, meaning in TLS_FAILURES.items() if sign in details), None)
-
-
-class Explained(logging.Filter):
-    """Puts our words in the place of an error, in what the SDK logs about its connection."""
-
-    def __init__(self, target: Scheduler) -> None:
-        super().__init__()
-        self._target = target
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place."""
-        error = sys.exc_info()[1]  # The SDK writes each error into the message while it handles it.
-        if isinstance(error, SCHEDULER_ERRORS):
-            record.msg = record.getMessage().replace(str(error), explain(error, self._target))
-            record.args = None
-            record.exc_info = None
-        return True
