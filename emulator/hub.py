@@ -48,6 +48,7 @@ class TaskHub:
         max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
         store: where the state is kept; in memory if it is not given.
         clock: returns the time in nanoseconds since 1970.
+        settled: called when there may be nothing to do any more but to wait.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class TaskHub:
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         store: Store | None = None,
         clock: Callable[[], int] = time.time_ns,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.max_payload_bytes = max_payload_bytes
@@ -68,7 +70,8 @@ class TaskHub:
         first_token = random.SystemRandom().getrandbits(60)
         self.leases = Leases(lease_grace, itertools.count(first_token))
         self.waiters = Waiters()
-        self.timers = Timers(self._fire, clock)
+        self.timers = Timers(self._fire, clock, settled)
+        self._settled = settled
         self.is_closed = False
         self._turns: dict[str, WorkItem] = {}
         self._batches: dict[str, WorkItem] = {}
@@ -194,6 +197,7 @@ class TaskHub:
             self._turns.pop(str(item.subject), None)
         elif item.kind is Kind.ENTITY:
             self._batches.pop(str(item.subject), None)
+        self._settled()
 
     def withdraw_turn(self, instance_id: str) -> None:
         """Take back what workers were offered, or have, of an instance."""
@@ -207,8 +211,15 @@ class TaskHub:
                 asked = item.subject.scheduled
                 if instance.waits_for.get(asked.eventId) is asked:
                     self.leases.complete(item.token)
+        self._settled()
 
     # Time
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether nothing happens before a client calls or a timer is due. Under the lock."""
+        has_work = self._pauses or any(True for _ in self.leases.items())
+        return not has_work and self.timers.only_waits()
 
     def expire_at(self, seconds: float | None) -> None:
         """Look at the leases again at a time in seconds since 1970, None for never."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from emulator.clock import SkippingClock
 from emulator.engine.errors import UnavailableError
 from emulator.hub import TaskHub
 from emulator.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
@@ -58,6 +59,11 @@ class Emulator:
         max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
         dashboard_read_only: whether the dashboard offers no actions.
         db_file: the SQLite file that keeps the state; in memory if it is not given.
+        skip_time: whether the clock jumps to the next timer whenever no work is under way, so
+            that a test need not wait for it.
+
+    Raises:
+        ValueError: `skip_time` with a `db_file`, whose times would lie in the future.
 
     Example:
         with Emulator() as emulator:
@@ -77,7 +83,10 @@ class Emulator:
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         dashboard_read_only: bool = False,
         db_file: str | Path | None = None,
+        skip_time: bool = False,
     ) -> None:
+        if skip_time and db_file is not None:
+            raise ValueError("skip_time is for tests, whose state is in memory: leave db_file out.")
         self.host = host
         self.port = port
         self.dashboard_port = dashboard_port
@@ -92,6 +101,8 @@ class Emulator:
         self._dashboard: WebServer | None = None
         self.db_file = db_file
         self._file: StateFile | None = None
+        self._skips_time = skip_time
+        self._clock: SkippingClock | None = None
 
     @property
     def endpoint(self) -> str:
@@ -132,6 +143,12 @@ class Emulator:
         self.state = "ready"
 
     def _open_hubs(self) -> None:
+        if self._skips_time:
+            self._clock = clock = SkippingClock()
+            new_hub = partial(self._new_hub, clock=clock.now, settled=clock.look)
+            self.hubs = {name: new_hub(name) for name in self._task_hubs}
+            clock.start(list(self.hubs.values()))
+            return
         if self.db_file is None:
             self.hubs = {name: self._new_hub(name) for name in self._task_hubs}
             return
@@ -171,6 +188,9 @@ class Emulator:
     def stop(self) -> None:
         """End every stream and wait, and free the ports. Stopping twice does no harm."""
         self.state = "stopping"
+        if self._clock is not None:
+            self._clock.close()
+            self._clock = None
         for hub in self.hubs.values():
             hub.close()
         if self._server is not None:

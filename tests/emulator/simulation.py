@@ -98,6 +98,12 @@ class Simulation:
                 )
             )
             return
+        if item.HasField("entityRequestV2"):
+            done = [pb.OperationResult() for _ in item.entityRequestV2.operationRequests]
+            batch = pb.EntityBatchResult(results=done, completionToken=item.completionToken)
+            batch.entityState.value = "1"
+            self.workers.complete_batch(batch)
+            return
         turn = item.orchestratorRequest
         self.workers.complete_turn(
             pb.OrchestratorResponse(

@@ -48,13 +48,16 @@ def ended(instance_id: str = "i", **values: Any) -> Instance:
 def contents(item: Instance | Entity) -> dict[str, Any]:
     """Return all of an instance or entity in a form that can be compared.
 
-    What a worker has is owed to another one once the emulator has ended.
+    What a worker has is owed to another one once the emulator has ended. An instance to which
+    something has come is owed a turn in any case.
     """
     values = {field.name: comparable(getattr(item, field.name)) for field in fields(item)}
     if isinstance(item, Entity):
         values["queue"] = values.pop("batch") + values["queue"]
-    elif values.pop("turn") is not None:
-        values["is_due"] = True
+    else:
+        is_owed = item.is_due or item.turn is not None
+        del values["turn"]
+        values["is_due"] = is_owed and not item.inbox and item.rewind is None
     return values
 
 
