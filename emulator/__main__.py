@@ -16,6 +16,7 @@ from importlib.metadata import version
 from emulator import __version__
 from emulator.limits import MAX_PAYLOAD_BYTES
 from emulator.server import Emulator, PortError
+from emulator.store.file import FileError
 
 logger = logging.getLogger("emulator")
 
@@ -26,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the emulator until SIGINT or SIGTERM.
 
     Returns:
-        0 after a signal, 2 for a wrong argument or a port that is in use.
+        0 after a signal; 2 for a wrong argument, a port that is in use, or a state file that
+        cannot be used.
     """
     args = _parse(argv)
     _prefer_throughput()
@@ -45,13 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         lease_grace=args.lease_grace,
         max_payload_bytes=args.max_payload_bytes,
         dashboard_read_only=args.dashboard_read_only,
+        db_file=args.db_file,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
         emulator.start()
-    except PortError as error:
+    except (PortError, FileError) as error:
         logger.error("%s", error)
         return 2
     sys.stdout.write(_banner(emulator))
@@ -67,7 +70,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
-        "It keeps everything in memory and forgets it when it stops.",
+        "Without --db-file it keeps everything in memory and forgets it when it stops.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -81,6 +84,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=os.environ.get("DTS_TASK_HUB_NAMES") or "default",
         metavar="NAME,...",
         help="task hubs; the variable DTS_TASK_HUB_NAMES sets them too",
+    )
+    parser.add_argument(
+        "--db-file",
+        metavar="PATH",
+        help="SQLite file that keeps the state; whatever ends the emulator, it goes on from there",
     )
     parser.add_argument(
         "--lease-grace",
@@ -124,10 +132,12 @@ def _prefer_throughput() -> None:
 
 
 def _banner(emulator: Emulator) -> str:
+    kept = f"in {emulator.db_file}" if emulator.db_file else "in memory, gone when it stops"
     return (
         "Durable Task Scheduler emulator (stand-in) is ready\n"
         f"  gRPC       {emulator.endpoint}\n"
         f"  Dashboard  {emulator.dashboard_url}\n"
+        f"  State      {kept}\n"
         f"  Task hubs  {', '.join(emulator.hubs)}\n"
     )
 

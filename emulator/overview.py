@@ -48,7 +48,7 @@ class Overview:
     def count_by_status(self) -> dict[str, int]:
         """Count the instances by status."""
         with self._hub.lock:
-            counts = self._hub.store.count_by_status()
+            counts = self._hub.store.count_by_status(Filter())
         return {_name(status): count for status, count in counts.items()}
 
     def instances(
