@@ -14,6 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from emulator.dashboard.links import hub_path, instance_path
 from emulator.views import ActionRefusedError, HubView
 
+# An event of 1 MiB, with three bytes for each as forms write what is no letter, and its name.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_FIELDS = 20
+
 DONE = {
     "suspend": "Asked to suspend.",
     "resume": "Asked to resume.",
@@ -43,8 +47,7 @@ class Actions:
 
     async def post(self, request: Request) -> Response:
         """Do what the form field `action` names."""
-        body = (await request.body()).decode(errors="replace")
-        form = {name: values[-1] for name, values in parse_qs(body).items()}
+        form = _form((await _body(request)).decode(errors="replace"))
         path = request.path_params
         url = await run_in_threadpool(self._act, path["hub"], path["instance_id"], form)
         return RedirectResponse(f"{url}?done={form['action']}", status_code=303)
@@ -63,6 +66,23 @@ class Actions:
             raise HTTPException(404, f"There is no instance {instance_id}.") from None
         except ActionRefusedError as refusal:
             raise HTTPException(409, str(refusal)) from refusal
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"A form may have at most {MAX_BODY_BYTES:,} bytes.")
+    return body
+
+
+def _form(body: str) -> dict[str, str]:
+    try:
+        fields = parse_qs(body, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise HTTPException(400, f"A form may have at most {MAX_FIELDS} fields.") from None
+    return {name: values[-1] for name, values in fields.items()}
 
 
 def _suspend(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
@@ -95,7 +115,7 @@ def _raise_event(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str
         raise HTTPException(400, "An event needs a name.")
     try:
         json.loads(data or "null")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"The event's data is not JSON: {error}.") from error
     hub.raise_event(instance_id, name, data)
     return instance_path(hub.name, instance_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
@@ -16,6 +17,9 @@ from emulator.dashboard.timeline import Step
 from emulator.views import HubView, InstanceDetail, InstanceView
 
 Json = dict[str, Any]
+
+# Programs that read JSON give up at some depth; deeper values are given as text.
+MAX_DEPTH = 100
 
 
 def listing(hub: HubView, instances: Iterable[InstanceView], pager: Pager) -> Json:
@@ -113,13 +117,20 @@ def _value(value: str | None) -> Any:
     if value is None:
         return None
     try:
-        return json.loads(value, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        return text.parsed(value, MAX_DEPTH, parse_constant=_refuse, parse_float=_finite)
+    except ValueError:
         return value
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number} is larger than any number that programs know")
+    return value
 
 
 def _time(value: datetime | None) -> str | None:
