@@ -26,6 +26,8 @@ from emulator.messages import entity_metadata, instance_response
 from emulator.waiters import Reply, Waiter
 from emulator.workers import Workers, new_stream
 
+Call = grpc.ServicerContext
+
 # The protocol's limit on the IDs in one request.
 MAX_IDS = 500
 
@@ -38,12 +40,12 @@ class Service:
         self._clients = Clients(hub)
         self._workers = Workers(hub)
 
-    def Hello(self, request: Empty, context: grpc.ServicerContext) -> Empty:
+    def Hello(self, request: Empty, _: Call) -> Empty:
         """Answer that the scheduler is there."""
         return Empty()
 
     def StartInstance(
-        self, request: pb.CreateInstanceRequest, context: grpc.ServicerContext
+        self, request: pb.CreateInstanceRequest, _: Call
     ) -> pb.CreateInstanceResponse:
         """Create an instance; one that is scheduled for later starts then."""
         self._refuse_oversized(request)
@@ -58,9 +60,7 @@ class Service:
         instance_id = self._clients.start(started, scheduled_start, request)
         return pb.CreateInstanceResponse(instanceId=instance_id)
 
-    def GetInstance(
-        self, request: pb.GetInstanceRequest, context: grpc.ServicerContext
-    ) -> pb.GetInstanceResponse:
+    def GetInstance(self, request: pb.GetInstanceRequest, _: Call) -> pb.GetInstanceResponse:
         """Return an instance's state, or that there is none."""
         with self._hub.lock:
             instance = self._clients.find(request.instanceId)
@@ -69,7 +69,7 @@ class Service:
             return instance_response(instance, request.getInputsAndOutputs)
 
     def RewindInstance(
-        self, request: pb.RewindInstanceRequest, context: grpc.ServicerContext
+        self, request: pb.RewindInstanceRequest, _: Call
     ) -> pb.RewindInstanceResponse:
         """Let a failed instance go on from before its failure."""
         self._refuse_oversized(request)
@@ -77,27 +77,25 @@ class Service:
         return pb.RewindInstanceResponse()
 
     def RestartInstance(
-        self, request: pb.RestartInstanceRequest, context: grpc.ServicerContext
+        self, request: pb.RestartInstanceRequest, _: Call
     ) -> pb.RestartInstanceResponse:
         """Run an instance again with the same input, version and tags."""
         instance_id = self._clients.restart(request.instanceId, request.restartWithNewInstanceId)
         return pb.RestartInstanceResponse(instanceId=instance_id)
 
     def WaitForInstanceStart(
-        self, request: pb.GetInstanceRequest, context: grpc.ServicerContext, reply: Reply
+        self, request: pb.GetInstanceRequest, context: Call, reply: Reply
     ) -> None:
         """Answer when the instance has started."""
         self._wait(request, context, reply, _has_started)
 
     def WaitForInstanceCompletion(
-        self, request: pb.GetInstanceRequest, context: grpc.ServicerContext, reply: Reply
+        self, request: pb.GetInstanceRequest, context: Call, reply: Reply
     ) -> None:
         """Answer when the instance has ended."""
         self._wait(request, context, reply, _has_ended)
 
-    def RaiseEvent(
-        self, request: pb.RaiseEventRequest, context: grpc.ServicerContext
-    ) -> pb.RaiseEventResponse:
+    def RaiseEvent(self, request: pb.RaiseEventRequest, _: Call) -> pb.RaiseEventResponse:
         """Send an external event; an instance that has ended ignores it."""
         self._refuse_oversized(request)
         raised = pb.EventRaisedEvent(name=request.name)
@@ -105,47 +103,41 @@ class Service:
         self._clients.raise_event(request.instanceId, raised)
         return pb.RaiseEventResponse()
 
-    def TerminateInstance(
-        self, request: pb.TerminateRequest, context: grpc.ServicerContext
-    ) -> pb.TerminateResponse:
+    def TerminateInstance(self, request: pb.TerminateRequest, _: Call) -> pb.TerminateResponse:
         """Terminate an instance that has not ended."""
         self._refuse_oversized(request)
         output = text_of(request, "output")
         self._clients.terminate(request.instanceId, output, request.recursive)
         return pb.TerminateResponse()
 
-    def SuspendInstance(
-        self, request: pb.SuspendRequest, context: grpc.ServicerContext
-    ) -> pb.SuspendResponse:
+    def SuspendInstance(self, request: pb.SuspendRequest, _: Call) -> pb.SuspendResponse:
         """Suspend an instance."""
         self._refuse_oversized(request)
         self._clients.suspend(request.instanceId, text_of(request, "reason"))
         return pb.SuspendResponse()
 
-    def ResumeInstance(
-        self, request: pb.ResumeRequest, context: grpc.ServicerContext
-    ) -> pb.ResumeResponse:
+    def ResumeInstance(self, request: pb.ResumeRequest, _: Call) -> pb.ResumeResponse:
         """Resume a suspended instance."""
         self._refuse_oversized(request)
         self._clients.resume(request.instanceId, text_of(request, "reason"))
         return pb.ResumeResponse()
 
     def QueryInstances(
-        self, request: pb.QueryInstancesRequest, context: grpc.ServicerContext
+        self, request: pb.QueryInstancesRequest, _: Call
     ) -> pb.QueryInstancesResponse:
         """List instances by creation time, in pages that fit into one message."""
         with self._hub.lock:
             return queries.instances(self._hub.store, request.query)
 
     def ListInstanceIds(
-        self, request: pb.ListInstanceIdsRequest, context: grpc.ServicerContext
+        self, request: pb.ListInstanceIdsRequest, _: Call
     ) -> pb.ListInstanceIdsResponse:
         """List the IDs of ended instances by completion time, in pages."""
         with self._hub.lock:
             return queries.instance_ids(self._hub.store, request)
 
     def PurgeInstances(
-        self, request: pb.PurgeInstancesRequest, context: grpc.ServicerContext
+        self, request: pb.PurgeInstancesRequest, _: Call
     ) -> pb.PurgeInstancesResponse:
         """Forget ended instances and, where asked to, their sub-orchestrations."""
         is_complete = True
@@ -162,53 +154,45 @@ class Service:
             deletedInstanceCount=count, isComplete=BoolValue(value=is_complete)
         )
 
-    def GetWorkItems(
-        self, request: pb.GetWorkItemsRequest, context: grpc.ServicerContext
-    ) -> Iterator[pb.WorkItem]:
+    def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Call) -> Iterator[pb.WorkItem]:
         """Stream work items to a worker, never more at once than it says it can hold."""
         stream = new_stream(request)
         if context.add_callback(lambda: self._workers.disconnect(stream)):
             yield from self._workers.connect(stream)
 
     def CompleteActivityTask(
-        self, request: pb.ActivityResponse, context: grpc.ServicerContext
+        self, request: pb.ActivityResponse, _: Call
     ) -> pb.CompleteTaskResponse:
         """Take an activity's result, the first that comes."""
         self._workers.complete_activity(request)
         return pb.CompleteTaskResponse()
 
     def CompleteOrchestratorTask(
-        self, request: pb.OrchestratorResponse, context: grpc.ServicerContext
+        self, request: pb.OrchestratorResponse, _: Call
     ) -> pb.CompleteTaskResponse:
         """Take an orchestrator's turn, the first answer to it."""
         self._workers.complete_turn(request)
         return pb.CompleteTaskResponse()
 
-    def CompleteEntityTask(
-        self, request: pb.EntityBatchResult, context: grpc.ServicerContext
-    ) -> pb.CompleteTaskResponse:
+    def CompleteEntityTask(self, request: pb.EntityBatchResult, _: Call) -> pb.CompleteTaskResponse:
         """Take an entity's new state and deliver the results of its operations."""
         self._workers.complete_batch(request)
         return pb.CompleteTaskResponse()
 
     def StreamInstanceHistory(
-        self, request: pb.StreamInstanceHistoryRequest, context: grpc.ServicerContext
+        self, request: pb.StreamInstanceHistoryRequest, _: Call
     ) -> Iterator[pb.HistoryChunk]:
         """Stream an instance's history, in chunks that fit into one message."""
         return queries.history_chunks(self._clients.history(request.instanceId))
 
-    def SignalEntity(
-        self, request: pb.SignalEntityRequest, context: grpc.ServicerContext
-    ) -> pb.SignalEntityResponse:
+    def SignalEntity(self, request: pb.SignalEntityRequest, _: Call) -> pb.SignalEntityResponse:
         """Queue an operation of an entity, now or for later."""
         self._refuse_oversized(request)
         entity_id = check_entity_id(request.instanceId)
         self._clients.signal(entity_id, request, time_of(request, "scheduledTime"))
         return pb.SignalEntityResponse()
 
-    def GetEntity(
-        self, request: pb.GetEntityRequest, context: grpc.ServicerContext
-    ) -> pb.GetEntityResponse:
+    def GetEntity(self, request: pb.GetEntityRequest, _: Call) -> pb.GetEntityResponse:
         """Return an entity; one without state does not exist."""
         with self._hub.lock:
             entity = self._clients.entity(request.instanceId)
@@ -217,35 +201,33 @@ class Service:
             metadata = entity_metadata(entity, request.includeState)
         return pb.GetEntityResponse(exists=True, entity=metadata)
 
-    def QueryEntities(
-        self, request: pb.QueryEntitiesRequest, context: grpc.ServicerContext
-    ) -> pb.QueryEntitiesResponse:
+    def QueryEntities(self, request: pb.QueryEntitiesRequest, _: Call) -> pb.QueryEntitiesResponse:
         """List entities, in pages that fit into one message; those without state if asked to."""
         with self._hub.lock:
             return queries.entities(self._hub.store, request.query)
 
     def CleanEntityStorage(
-        self, request: pb.CleanEntityStorageRequest, context: grpc.ServicerContext
+        self, request: pb.CleanEntityStorageRequest, _: Call
     ) -> pb.CleanEntityStorageResponse:
         """Answer that there is nothing to clean: empty entities and left locks go by themselves."""
         return pb.CleanEntityStorageResponse()
 
     def AbandonTaskActivityWorkItem(
-        self, request: pb.AbandonActivityTaskRequest, context: grpc.ServicerContext
+        self, request: pb.AbandonActivityTaskRequest, _: Call
     ) -> pb.AbandonActivityTaskResponse:
         """Give an activity back at once, for another worker."""
         self._workers.abandon(request.completionToken)
         return pb.AbandonActivityTaskResponse()
 
     def AbandonTaskOrchestratorWorkItem(
-        self, request: pb.AbandonOrchestrationTaskRequest, context: grpc.ServicerContext
+        self, request: pb.AbandonOrchestrationTaskRequest, _: Call
     ) -> pb.AbandonOrchestrationTaskResponse:
         """Give an orchestrator's turn back at once, for another worker."""
         self._workers.abandon(request.completionToken)
         return pb.AbandonOrchestrationTaskResponse()
 
     def AbandonTaskEntityWorkItem(
-        self, request: pb.AbandonEntityTaskRequest, context: grpc.ServicerContext
+        self, request: pb.AbandonEntityTaskRequest, _: Call
     ) -> pb.AbandonEntityTaskResponse:
         """Give an entity's batch of operations back at once, for another worker."""
         self._workers.abandon(request.completionToken)
@@ -254,7 +236,7 @@ class Service:
     def SkipGracefulOrchestrationTerminations(
         self,
         request: pb.SkipGracefulOrchestrationTerminationsRequest,
-        context: grpc.ServicerContext,
+        _: Call,
     ) -> pb.SkipGracefulOrchestrationTerminationsResponse:
         """Terminate instances without their workers; answer those where that cannot be."""
         ids = request.instanceBatch.instanceIds
@@ -265,7 +247,7 @@ class Service:
     def _wait(
         self,
         request: pb.GetInstanceRequest,
-        context: grpc.ServicerContext,
+        context: Call,
         reply: Reply,
         is_enough: Callable[[Instance], bool],
     ) -> None:

@@ -19,8 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 import grpc
 import trustme
 
+from emulator.hub import TaskHub
 from emulator.server import build_server
-from emulator.task_hub import TaskHub
 
 # What a token for the scheduler is asked for.
 RESOURCE = "https://durabletask.io"

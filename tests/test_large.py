@@ -10,6 +10,7 @@ import pytest
 import worker
 from emulator import Emulator
 from emulator.limits import MAX_PAYLOAD_BYTES
+from emulator.overview import Overview
 from tests.conftest import Run
 
 COUNT = 5000
@@ -36,7 +37,7 @@ def test_three_levels_of_sub_orchestrations_give_the_same_result_within_all_limi
     monkeypatch.setattr(worker, "MAX_FAN_OUT", 10)
     assert run(work_items).get_output() == OUTPUT
 
-    hub = emulator.hubs["default"]
+    hub = Overview(emulator.hubs["default"])
     instances, total = hub.instances(limit=10_000)
     assert total == 1 + 10 + 10 * 10 + 10 * 10 * 5
     parents = {instance.instance_id: instance.parent_id for instance in instances}
@@ -52,7 +53,7 @@ def test_three_levels_of_sub_orchestrations_give_the_same_result_within_all_limi
 
 def test_the_longest_flat_fan_out_stays_far_from_the_limits(run: Run, emulator: Emulator) -> None:
     state = run(list(range(99_001, 100_001)))
-    detail = emulator.hubs["default"].instance(state.instance_id)
+    detail = Overview(emulator.hubs["default"]).instance(state.instance_id)
     assert detail is not None
     assert len(detail.history) > 2000
     assert size(detail.history) < MAX_PAYLOAD_BYTES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,9 @@ OURS = sorted(
 )
 TIMELINE = PROJECT / "emulator" / "dashboard" / "timeline.py"
 
-# The only rooms that may know the SDK from within.
-PRIVATE_ROOM = PROJECT / "emulator" / "task_hub"
+ENGINE = sorted((PROJECT / "emulator" / "engine").rglob("*.py"))
+
+# All that anybody may use of the SDK's inside, and only the emulator may.
 PROTOCOL = "durabletask.internal.orchestrator_service_pb2"
 
 
@@ -48,6 +50,25 @@ def imports_from(path: Path, *packages: str) -> set[str]:
         for name in imports_of(path)
         if any(name == package or name.startswith(f"{package}.") for package in packages)
     }
+
+
+def attributes_of(path: Path, package: str) -> set[str]:
+    """Return what a file reaches through the names that it has imported of a package."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    full_names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            full_names |= {a.asname or a.name.split(".")[0]: a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            full_names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    reached: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            root, _, rest = ast.unparse(node).partition(".")
+            full = full_names.get(root, "")
+            if full.split(".")[0] == package:
+                reached.add(f"{full}.{rest}")
+    return reached
 
 
 def loaded_by(module: str) -> set[str]:
@@ -80,18 +101,47 @@ def test_nothing_of_the_sample_is_loaded_with_the_emulator() -> None:
     assert not loaded & {sample.stem for sample in SAMPLE}
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in (*SAMPLE, *EMULATOR) if PRIVATE_ROOM not in path.parents], ids=name_of
-)
-def test_only_the_task_hub_knows_the_sdk_from_within(path: Path) -> None:
-    allowed = {"durabletask.internal", PROTOCOL} if path.name == "server.py" else set()
-    assert imports_from(path, "durabletask.internal", "durabletask.testing") <= allowed
-    private = {
-        name
-        for name in imports_from(path, "durabletask")
-        if any(part.startswith("_") for part in name.split("."))
-    }
-    assert private == set()
+@pytest.mark.parametrize("path", OURS, ids=name_of)
+def test_nobody_uses_the_sdks_test_backend_or_its_private_names(path: Path) -> None:
+    used = imports_from(path, "durabletask") | attributes_of(path, "durabletask")
+    assert not {name for name in used if name.startswith("durabletask.testing")}
+    assert not {name for name in used if re.search(r"\._(?!_)", name)}
+
+
+@pytest.mark.parametrize("path", [*SAMPLE, *EMULATOR], ids=name_of)
+def test_of_the_sdks_inside_only_the_emulator_knows_the_protocol(path: Path) -> None:
+    used = imports_from(path, "durabletask") | attributes_of(path, "durabletask")
+    inside = {name for name in used if name.startswith("durabletask.internal")}
+    protocol = {name for name in inside if name.startswith(PROTOCOL)}
+    assert inside - protocol <= {"durabletask.internal"}
+    assert not inside or path in EMULATOR
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=name_of)
+def test_the_engine_has_neither_clock_nor_lock_nor_network_nor_log(path: Path) -> None:
+    forbidden = ("grpc", "threading", "time", "logging", "sqlite3", "socket", "asyncio")
+    assert imports_from(path, *forbidden) == set()
+    ours = imports_from(path, "emulator")
+    assert {name for name in ours if not name.startswith("emulator.engine")} <= {"emulator"}
+
+
+def test_nothing_in_the_emulator_inherits_from_anything_of_ours() -> None:
+    """Composition: what a class derives from is an error of ours, or the standard library's."""
+    classes = [
+        node
+        for path in EMULATOR
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    ours = {node.name for node in classes if not node.name.endswith("Error")}
+    assert not ours & {ast.unparse(base) for node in classes for base in node.bases}
+
+
+@pytest.mark.parametrize("path", EMULATOR, ids=name_of)
+def test_a_function_of_the_emulator_fits_on_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 45, node.name
 
 
 @pytest.mark.skipif(not TIMELINE.exists(), reason="there is no timeline yet")

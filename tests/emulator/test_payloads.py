@@ -15,6 +15,7 @@ from durabletask.grpc_options import GrpcChannelOptions, GrpcWorkerResiliencyOpt
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator import Emulator
+from tests.emulator.calls import CALL, service_of
 from tests.emulator.parts import waiting
 from tests.emulator.programs import (
     end_of,
@@ -173,8 +174,8 @@ def test_a_turn_that_a_default_worker_cannot_receive_is_warned_about_once(
         soon = GrpcWorkerResiliencyOptions(reconnect_backoff_cap_seconds=1)
         with worker_of(emulator, collecting, resiliency_options=soon):
             wait_until(lambda: caplog.messages, "the warning is logged")
-            wait_until(lambda: hub.worker_count() == 0, "the worker cannot take the item")
-            wait_until(lambda: hub.worker_count() == 1, "the worker has come back")
+            wait_until(lambda: hub.leases.streams == 0, "the worker cannot take the item")
+            wait_until(lambda: hub.leases.streams == 1, "the worker has come back")
     assert len(caplog.messages) == 1
     assert f"orchestration '{instance_id}' has 5,00" in caplog.text
     assert "max_receive_message_length" in caplog.text
@@ -195,9 +196,10 @@ def test_a_large_history_reaches_a_default_client(emulator: Emulator) -> None:
 def test_a_history_may_have_more_than_10_000_events(emulator: Emulator) -> None:
     with new_client(emulator) as client:
         instance_id = client.schedule_new_orchestration(waiting)
+        service = service_of(emulator)
         noise = pb.RaiseEventRequest(instanceId=instance_id, name="noise")
         for _ in range(10_100):
-            emulator.hubs["default"].RaiseEvent(noise, context=None)  # type: ignore[arg-type]
+            service.RaiseEvent(noise, CALL)
         with worker_of(emulator, waiting):
             client.wait_for_orchestration_start(instance_id)
             client.raise_orchestration_event(instance_id, "go", data="heard")

@@ -232,44 +232,35 @@ def test_a_query_lists_entities_by_prefix_and_in_pages(client: TaskHubGrpcClient
     wait_until(lambda: states() == [0, 1, 2, 3, 4], "all five are listed with their states")
 
 
+def found(client: TaskHubGrpcClient, key: str, *, include_transient: bool) -> int:
+    query = EntityQuery(f"@account@{key}", include_transient=include_transient)
+    return len(client.get_all_entities(query))
+
+
 def test_an_entity_without_state_is_listed_only_on_request(
     client: TaskHubGrpcClient, key: str
 ) -> None:
-    signal(client, key, "add", 1)
-    signal(client, key, "delete")
-
-    def found(include_transient: bool) -> int:
-        query = EntityQuery(f"@account@{key}", include_transient=include_transient)
-        return len(client.get_all_entities(query))
-
-    wait_until(lambda: found(include_transient=False) == 0, "the entity is deleted")
-    assert found(include_transient=True) == 1
+    holder = schedule_holder(client, key)
+    assert found(client, key, include_transient=False) == 0
+    assert found(client, key, include_transient=True) == 1
+    assert client.get_entity(EntityInstanceId("account", key)) is None
+    client.raise_orchestration_event(holder, "release")
+    end_of(client, holder)
 
 
-def test_a_busy_entity_with_state_is_listed(client: TaskHubGrpcClient, key: str) -> None:
+def test_nothing_is_left_of_an_entity_that_is_deleted(client: TaskHubGrpcClient, key: str) -> None:
     signal(client, key, "add", 1)
     wait_until(lambda: balance(client, key) == 1, "the entity has state")
-    signal(client, key, "pass_gate", key)
-    wait_until(lambda: key in AT_GATE, "the entity is busy")
-    signal(client, key, "add", 1)
-    assert len(client.get_all_entities(EntityQuery(f"@account@{key}"))) == 1
-    GATES[key].set()
-
-
-def test_cleaning_removes_deleted_entities_and_keeps_those_at_work(
-    client: TaskHubGrpcClient, key: str
-) -> None:
-    at_work = client.schedule_new_orchestration(at_gate, input=f"{key}-busy")
-    wait_until(lambda: f"{key}-busy" in AT_GATE, "the first operation of an entity runs")
     signal(client, key, "delete")
+    wait_until(lambda: not found(client, key, include_transient=True), "the entity is gone")
 
-    def is_gone() -> bool:
-        client.clean_entity_storage()
-        return client.get_entity(EntityInstanceId("account", key)) is None
 
-    wait_until(is_gone, "the deleted one is removed")
-    GATES[f"{key}-busy"].set()
-    assert output_of(client, at_work) == f"{key}-busy"
+def test_cleaning_finds_nothing_to_do(client: TaskHubGrpcClient, key: str) -> None:
+    signal(client, key, "add", 1)
+    signal(client, key, "delete")
+    wait_until(lambda: not found(client, key, include_transient=True), "the entity is gone")
+    cleaned = client.clean_entity_storage()
+    assert (cleaned.empty_entities_removed, cleaned.orphaned_locks_released) == (0, 0)
 
 
 def test_a_batch_of_large_operations_reaches_a_worker_with_default_options(

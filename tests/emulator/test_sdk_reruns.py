@@ -72,10 +72,16 @@ def test_a_restart_ignores_what_the_earlier_run_has_left_behind(client: TaskHubG
     assert sum(isinstance(e, history.TaskCompletedEvent) for e in events) == 1
 
 
-def test_a_running_orchestration_cannot_be_restarted(client: TaskHubGrpcClient) -> None:
+def test_a_running_orchestration_is_restarted_only_with_a_new_id(
+    client: TaskHubGrpcClient,
+) -> None:
     instance_id = client.schedule_new_orchestration(waiting)
     with pytest.raises(grpc.RpcError, match="not in a terminal state"):
         client.restart_orchestration(instance_id)
+    second = client.restart_orchestration(instance_id, restart_with_new_instance_id=True)
+    for running in (instance_id, second):
+        client.raise_orchestration_event(running, "go", data=running)
+        assert output_of(client, running) == running
 
 
 @pytest.mark.parametrize("finish_before_rewind", [True, False])
@@ -127,6 +133,13 @@ def test_only_a_failed_orchestration_can_be_rewound(client: TaskHubGrpcClient) -
         client.rewind_orchestration(instance_id)
 
 
+def test_without_a_policy_an_ended_instance_is_replaced(client: TaskHubGrpcClient) -> None:
+    instance_id = client.schedule_new_orchestration(echoing, input="old")
+    end_of(client, instance_id)
+    client.schedule_new_orchestration(echoing, input="new", instance_id=instance_id)
+    assert output_of(client, instance_id) == "new"
+
+
 def test_an_id_in_use_is_refused(client: TaskHubGrpcClient) -> None:
     instance_id = client.schedule_new_orchestration(waiting)
     with pytest.raises(grpc.RpcError, match="already exists") as refused:
@@ -145,7 +158,11 @@ def test_a_reuse_policy_replaces_an_instance_in_a_status_it_names(
     else:
         client.wait_for_orchestration_start(instance_id)
     policy = pb.OrchestrationIdReusePolicy(
-        replaceableStatus=[pb.ORCHESTRATION_STATUS_COMPLETED, pb.ORCHESTRATION_STATUS_RUNNING]
+        replaceableStatus=[
+            pb.ORCHESTRATION_STATUS_COMPLETED,
+            pb.ORCHESTRATION_STATUS_RUNNING,
+            pb.ORCHESTRATION_STATUS_TERMINATED,
+        ]
     )
     client.schedule_new_orchestration(
         echoing, input="new", instance_id=instance_id, reuse_id_policy=policy

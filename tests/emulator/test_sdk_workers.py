@@ -76,13 +76,13 @@ def test_a_worker_that_rejects_an_orchestration_is_not_asked_without_a_pause(
     worker.use_versioning(strict("1.0", VersionFailureStrategy.REJECT))
     hub = emulator.hubs["default"]
     abandoned = Counter[str]()
-    abandon = hub.AbandonTaskOrchestratorWorkItem
+    abandon = hub.leases.abandon
 
-    def counting(request: Any, context: Any) -> Any:
+    def counting(token: str, now: float) -> float | None:
         abandoned["times"] += 1
-        return abandon(request, context)
+        return abandon(token, now)
 
-    monkeypatch.setattr(hub, "AbandonTaskOrchestratorWorkItem", counting)
+    monkeypatch.setattr(hub.leases, "abandon", counting)
     with worker, new_client(emulator) as client:
         worker.start()
         client.schedule_new_orchestration(which_version, version="2.0")
@@ -175,7 +175,7 @@ def test_a_worker_gets_no_more_activities_than_it_asks_for(emulator: Emulator) -
         new_client(emulator) as client,
     ):
         instance_id = client.schedule_new_orchestration(many_busy, input=40)
-        wait_until(lambda: hub.waiting_work_items() > 20, "most activities wait at the hub")
+        wait_until(lambda: hub.leases.waiting() > 20, "most activities wait at the hub")
         output_of(client, instance_id)
     assert max(LEVELS) == 3
 

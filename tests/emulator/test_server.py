@@ -207,7 +207,7 @@ def test_it_stops_at_once_while_clients_wait_and_a_worker_listens() -> None:
         for thread in waits:
             thread.start()
         hub = emulator.hubs["default"]
-        wait_until(lambda: len(hub._state_waiters.get(instance_id, [])) == 20, "all wait")
+        wait_until(lambda: len(hub.waiters) == 20, "all wait")
         begin = time.monotonic()
         emulator.stop()
         assert time.monotonic() - begin < 3

@@ -1,112 +1,166 @@
-"""Timers: callbacks at their time, thousands on one thread."""
+"""Timers: things that are due at their time, thousands on one thread."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from emulator.timers import Timers
 from tests.processes import PATIENCE_SECONDS, wait_until
 
+SECOND = 1_000_000_000
+
+
+def call(what: object) -> None:
+    """Fire: the things of these tests are functions."""
+    assert callable(what)
+    what()
+
 
 @pytest.fixture
 def timers() -> Iterator[Timers]:
-    timers = Timers()
+    timers = Timers(call, time.time_ns)
     yield timers
     timers.close()
 
 
-def test_a_callback_runs_at_its_time_and_not_before(timers: Timers) -> None:
-    ran = threading.Event()
-    due = time.time() + 0.1
-    timers.at(due, ran.set)
-    assert ran.wait(PATIENCE_SECONDS)
-    assert time.time() >= due
+def now() -> int:
+    return time.time_ns()
+
+
+def soon(milliseconds: int) -> int:
+    return now() + milliseconds * 1_000_000
+
+
+def test_a_thing_fires_at_its_time_and_not_before(timers: Timers) -> None:
+    fired = threading.Event()
+    due = soon(100)
+    timers.set(due, "", fired.set)
+    assert fired.wait(PATIENCE_SECONDS)
+    assert now() >= due
 
 
 def test_a_time_in_the_past_means_now(timers: Timers) -> None:
-    ran = threading.Event()
-    timers.at(0, ran.set)
-    assert ran.wait(PATIENCE_SECONDS)
+    fired = threading.Event()
+    timers.set(0, "", fired.set)
+    assert fired.wait(PATIENCE_SECONDS)
 
 
-def test_callbacks_run_in_the_order_of_their_times(timers: Timers) -> None:
+def test_things_fire_in_the_order_of_their_times(timers: Timers) -> None:
     order: list[int] = []
-    now = time.time()
+    start = soon(100)
     for number in (3, 1, 2):
-        timers.at(now + 0.1 + number / 100, partial(order.append, number))
-    wait_until(lambda: len(order) == 3, "all have run")
+        timers.set(start + number * 10_000_000, "", appending(order, number))
+    wait_until(lambda: len(order) == 3, "all have fired")
     assert order == [1, 2, 3]
 
 
-def test_an_earlier_callback_overtakes_the_one_that_is_waited_for(timers: Timers) -> None:
-    timers.at(time.time() + 3600, lambda: None)
-    ran = threading.Event()
-    timers.at(time.time() + 0.05, ran.set)
-    assert ran.wait(PATIENCE_SECONDS)
+def appending(order: list[int], number: int) -> Callable[[], None]:
+    return lambda: order.append(number)
+
+
+def test_an_earlier_thing_overtakes_the_one_that_is_waited_for(timers: Timers) -> None:
+    timers.set(soon(3_600_000), "", lambda: None)
+    fired = threading.Event()
+    timers.set(soon(50), "", fired.set)
+    assert fired.wait(PATIENCE_SECONDS)
 
 
 def test_thousands_need_one_thread(timers: Timers) -> None:
-    ran: list[int] = []
+    order: list[int] = []
     before = threading.active_count()
+    due = soon(200)
     for number in range(5000):
-        timers.at(time.time() + 0.2, partial(ran.append, number))
+        timers.set(due, "", appending(order, number))
     assert threading.active_count() <= before + 1
-    wait_until(lambda: len(ran) == 5000, "all have run")
+    wait_until(lambda: len(order) == 5000, "all have fired")
 
 
-def test_a_callback_that_fails_is_logged_and_the_next_one_runs(
+def test_what_is_dropped_never_fires_and_leaves_nothing(timers: Timers) -> None:
+    fired: list[int] = []
+    due = soon(200)
+    for number in range(1000):
+        timers.set(due, "gone", appending(fired, number))
+    last = threading.Event()
+    timers.set(due, "stays", last.set)
+    timers.drop("gone")
+    assert len(timers) == 1
+    assert last.wait(PATIENCE_SECONDS)
+    assert fired == []
+    assert len(timers) == 0
+
+
+def test_the_next_time_is_that_of_the_earliest_thing_that_is_not_dropped(timers: Timers) -> None:
+    first, second = soon(3_600_000), soon(7_200_000)
+    timers.set(first, "gone", lambda: None)
+    timers.set(second, "stays", lambda: None)
+    assert timers.next_due() == first
+    timers.drop("gone")
+    assert timers.next_due() == second
+
+
+def test_a_clock_that_is_set_forward_is_looked_at(timers: Timers) -> None:
+    offset = [0]
+    skipping = Timers(call, lambda: time.time_ns() + offset[0])
+    fired = threading.Event()
+    skipping.set(soon(3_600_000), "", fired.set)
+    offset[0] = 7200 * SECOND
+    skipping.look()
+    assert fired.wait(PATIENCE_SECONDS)
+    skipping.close()
+
+
+def test_an_error_is_logged_and_the_next_thing_fires(
     timers: Timers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ran = threading.Event()
+    fired = threading.Event()
 
     def fail() -> None:
         raise RuntimeError("no luck")
 
     with caplog.at_level(logging.ERROR, "emulator"):
-        timers.at(0, fail)
-        timers.at(0, ran.set)
-        assert ran.wait(PATIENCE_SECONDS)
+        timers.set(0, "", fail)
+        timers.set(0, "", fired.set)
+        assert fired.wait(PATIENCE_SECONDS)
     assert "no luck" in caplog.text
 
 
-def test_a_callback_may_add_another(timers: Timers) -> None:
-    ran = threading.Event()
-    timers.at(0, lambda: timers.at(0, ran.set))
-    assert ran.wait(PATIENCE_SECONDS)
+def test_what_fires_may_set_another(timers: Timers) -> None:
+    fired = threading.Event()
+    timers.set(0, "", lambda: timers.set(0, "", fired.set))
+    assert fired.wait(PATIENCE_SECONDS)
 
 
 def test_a_time_that_is_thousands_of_years_away_does_no_harm(timers: Timers) -> None:
-    timers.at(253_402_300_799.0, lambda: None)
-    ran = threading.Event()
-    timers.at(0, ran.set)
-    assert ran.wait(PATIENCE_SECONDS)
+    timers.set(253_402_300_799 * SECOND, "", lambda: None)
+    fired = threading.Event()
+    timers.set(0, "", fired.set)
+    assert fired.wait(PATIENCE_SECONDS)
 
 
-def test_closing_ends_the_thread_and_forgets_what_has_not_run() -> None:
-    timers = Timers()
-    ran: list[str] = []
-    timers.at(time.time() + 0.2, lambda: ran.append("before"))
+def test_closing_ends_the_thread_and_forgets_what_has_not_fired() -> None:
+    timers = Timers(call, time.time_ns)
+    fired: list[int] = []
+    timers.set(soon(200), "", appending(fired, 1))
     before = threading.active_count()
     timers.close()
-    timers.at(0, lambda: ran.append("after"))
+    timers.set(0, "", appending(fired, 2))
     assert threading.active_count() == before - 1
     time.sleep(0.3)  # Past the time of the first.
-    assert ran == []
+    assert fired == []
 
 
-def test_closing_from_a_callback_does_not_wait_for_itself() -> None:
-    timers = Timers()
+def test_closing_from_what_fires_does_not_wait_for_itself() -> None:
+    timers = Timers(call, time.time_ns)
     closed = threading.Event()
 
     def close() -> None:
         timers.close()
         closed.set()
 
-    timers.at(0, close)
+    timers.set(0, "", close)
     assert closed.wait(PATIENCE_SECONDS)
