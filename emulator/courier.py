@@ -52,7 +52,7 @@ class Courier:
                 self._hub.offer_batch(entity_id)
             case fx.ActivityReady(activity, version):
                 name = activity.scheduled.taskScheduled.name
-                self._hub.leases.offer(Kind.ACTIVITY, name, version, activity)
+                self._hub.offer(Kind.ACTIVITY, name, version, activity)
             case fx.SetTimer(timer):
                 self._hub.timers.set(timer.due, timer.target, timer)
             case fx.DropTimers(instance_id):
