@@ -80,10 +80,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Bar:
-    """A row that shows one step: for each attempt its wait and its run."""
+    """A row that shows one step: for each attempt its wait and its run.
+
+    The label tells it from others of its name, if it `has_namesakes`.
+    """
 
     step: Step
     label: str
+    has_namesakes: bool
     spans: list[Span]
 
 
@@ -109,14 +113,15 @@ class Group:
 
 def rows(steps: Sequence[Step], axis: Axis) -> list[Bar | Group]:
     """One bar for each step, or one row for each name when there are too many steps."""
-    labels = labels_of(steps)
+    labels, by_name = labels_of(steps), _by_name(steps)
     if len(steps) <= ROWS_BEFORE_GROUPING:
-        return [_bar(step, labels[step.number], axis) for step in steps]
+        alone = {members[0].number for members in by_name if len(members) == 1}
+        return [_bar(s, labels[s.number], s.number not in alone, axis) for s in steps]
     return [
-        _bar(members[0], labels[members[0].number], axis)
+        _bar(members[0], labels[members[0].number], False, axis)
         if len(members) == 1
         else _group(members, axis)
-        for members in _by_name(steps)
+        for members in by_name
     ]
 
 
@@ -170,7 +175,7 @@ def _runs(steps: Iterable[Step]) -> Iterator[Attempt]:
     return (a for step in steps for a in step.attempts if a.ran_from is not None)
 
 
-def _bar(step: Step, label: str, axis: Axis) -> Bar:
+def _bar(step: Step, label: str, has_namesakes: bool, axis: Axis) -> Bar:
     spans: list[Span] = []
     for attempt in step.attempts:
         last = attempt is step.attempts[-1]
@@ -183,7 +188,7 @@ def _bar(step: Step, label: str, axis: Axis) -> Bar:
             spans += _span(begun, ran_from, UNFINISHED, axis)
         end = attempt.ended_at or axis.end
         spans += _span(ran_from, end, step.status if last else FAILED, axis, _THINNEST)
-    return Bar(step, label, spans)
+    return Bar(step, label, has_namesakes, spans)
 
 
 def _span(
