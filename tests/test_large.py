@@ -11,6 +11,7 @@ import worker
 from emulator import Emulator
 from emulator.limits import MAX_PAYLOAD_BYTES
 from emulator.overview import Overview
+from emulator.views import Wanted
 from tests.conftest import Run
 
 COUNT = 5000
@@ -38,7 +39,7 @@ def test_three_levels_of_sub_orchestrations_give_the_same_result_within_all_limi
     assert run(work_items).get_output() == OUTPUT
 
     hub = Overview(emulator.hubs["default"])
-    instances, total = hub.instances(limit=10_000)
+    instances, total = hub.instances(Wanted(top_level=False), limit=10_000)
     assert total == 1 + 10 + 10 * 10 + 10 * 10 * 5
     parents = {instance.instance_id: instance.parent_id for instance in instances}
 
