@@ -136,7 +136,7 @@ def labels_of(steps: Sequence[Step]) -> dict[int, str]:
         if len(set(inputs)) < len(inputs) and all(step.child_id for step in members):
             ids = [step.child_id or "" for step in members]
             shared = _shared_length(ids)
-            inputs = [f"…{one[shared:]}" if one[shared:] else one for one in ids]
+            inputs = [f"…{one[shared:]}" if shared and one[shared:] else one for one in ids]
         labels |= {step.number: label for step, label in zip(members, inputs, strict=True)}
     return labels
 

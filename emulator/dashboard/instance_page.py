@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from emulator.dashboard.chart import SLICES, Axis, Bar, Group, labels_of, most_at_once, rows
+from emulator.dashboard.chart import SLICES, Axis, Bar, Group, most_at_once, rows
 from emulator.dashboard.failed import Piece, Place, linked
 from emulator.dashboard.links import Pager, page_number
 from emulator.dashboard.progress import Progress, progress_of, throughput
@@ -139,11 +139,6 @@ class InstancePage:
     def page_steps(self) -> Sequence[Step]:
         """The steps in the table."""
         return self.chosen[self.step_pager.start : self.step_pager.stop]
-
-    @property
-    def labels(self) -> Mapping[int, str]:
-        """What tells the steps of one name apart, by their numbers."""
-        return labels_of(self.steps)
 
     # Timeline
 

@@ -44,11 +44,7 @@ def test_every_history_event_is_shown() -> None:
 def test_a_failure_shows_type_message_stack_and_cause() -> None:
     failure = failed_with("no", "OrderError", "line 7", failed_with("bank", "IOError", None))
     shown = " ".join(page(ShownHub(make_instance(status="FAILED", failure=failure)), RUN).split())
-    for content in (
-        "<strong>OrderError</strong>: no ",
-        "line 7",
-        "<strong>IOError</strong>: bank ",
-    ):
+    for content in ("OrderError</strong>: no", "line 7", "IOError</strong>: bank"):
         assert content in shown
 
 
