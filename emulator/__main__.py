@@ -18,6 +18,7 @@ from emulator.engine.errors import InvalidError
 from emulator.engine.ids import check_task_hub
 from emulator.limits import MAX_PAYLOAD_BYTES
 from emulator.server import Emulator, PortError
+from emulator.store.file import FileError
 
 logger = logging.getLogger("emulator")
 
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the emulator until SIGINT or SIGTERM.
 
     Returns:
-        0 after a signal, 2 for a wrong argument or a port that is in use.
+        0 after a signal; 2 for a wrong argument, a port that is in use, or a state file that
+        cannot be used.
     """
     process.open_missing_streams()
     log: process.Log | None = None
@@ -60,13 +62,14 @@ def _run(args: argparse.Namespace) -> int:
         lease_grace=args.lease_grace,
         max_payload_bytes=args.max_payload_bytes,
         dashboard_read_only=args.dashboard_read_only,
+        db_file=args.db_file,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
         emulator.start()
-    except PortError as error:
+    except (PortError, FileError) as error:
         logger.error("%s", error)
         return 2
     try:
@@ -85,7 +88,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
-        "It keeps everything in memory and forgets it when it stops.",
+        "Without --db-file it keeps everything in memory and forgets it when it stops.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -99,6 +102,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=os.environ.get("DTS_TASK_HUB_NAMES") or "default",
         metavar="NAME,...",
         help="task hubs; the variable DTS_TASK_HUB_NAMES sets them too",
+    )
+    parser.add_argument(
+        "--db-file",
+        metavar="PATH",
+        help="SQLite file that keeps the state; whatever ends the emulator, it goes on from there",
     )
     parser.add_argument(
         "--lease-grace",
@@ -143,10 +151,12 @@ def _prefer_throughput() -> None:
 
 
 def _banner(emulator: Emulator) -> str:
+    kept = f"in {emulator.db_file}" if emulator.db_file else "in memory, gone when it stops"
     return (
         "Durable Task Scheduler emulator (stand-in) is ready\n"
         f"  gRPC       {emulator.endpoint}\n"
         f"  Dashboard  {emulator.dashboard_url}\n"
+        f"  State      {kept}\n"
         f"  Task hubs  {', '.join(emulator.hubs)}\n"
     )
 

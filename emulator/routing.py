@@ -18,6 +18,7 @@ from emulator.engine.errors import (
     NotFoundError,
     PreconditionError,
     RefusedError,
+    UnavailableError,
 )
 from emulator.hub import TaskHub
 from emulator.service import Service
@@ -29,6 +30,7 @@ STATUSES: dict[type[RefusedError], grpc.StatusCode] = {
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     ExistsError: grpc.StatusCode.ALREADY_EXISTS,
     PreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
+    UnavailableError: grpc.StatusCode.UNAVAILABLE,
     ExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 

@@ -156,7 +156,7 @@ class Service:
 
     def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Call) -> Iterator[pb.WorkItem]:
         """Stream work items to a worker, never more at once than it says it can hold."""
-        stream = new_stream(request)
+        stream = new_stream(request, context.peer())
         if context.add_callback(lambda: self._workers.disconnect(stream)):
             yield from self._workers.connect(stream)
 

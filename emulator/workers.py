@@ -38,6 +38,7 @@ class Workers:
     def connect(self, stream: WorkerStream) -> Iterator[pb.WorkItem]:
         """Let a worker's stream take part, and yield its messages until it is closed."""
         with self._hub.lock:
+            stream.record.connected_at = self._seconds()
             self._hub.leases.connect(stream)
         if self._hub.is_closed:
             self.disconnect(stream)
@@ -63,6 +64,7 @@ class Workers:
             if item is None:
                 return None
             with self._hub.lock:
+                item.given_at = self._seconds()
                 message = self._messages.of(item, stream) if item.holder is stream else None
                 if message is None and item.holder is stream:
                     self._hub.take_item(item)
@@ -93,7 +95,7 @@ class Workers:
             problem = oversized(whole, self._hub.max_payload_bytes)
             if problem:
                 fail_turn(whole, _too_large(problem))
-            self._hub.take_item(item)
+            self._take(item)
             self._hub.change(instance, turns.settle, whole)
 
     def complete_activity(self, answer: pb.ActivityResponse) -> None:
@@ -118,7 +120,7 @@ class Workers:
             problem = oversized(answer, self._hub.max_payload_bytes)
             if problem:
                 fail_activity(answer, _too_large(f"Activity '{item.name}': {problem}"))
-            self._hub.take_item(item)
+            self._take(item)
             instance = self._hub.store.instance(instance_id)
             if instance is not None and instance.waits_for.get(asked.eventId) is asked:
                 news = _activity_ended(answer, self._hub.now())
@@ -143,7 +145,7 @@ class Workers:
             problem = oversized(answer, self._hub.max_payload_bytes)
             if problem:
                 fail_batch(answer, entity.state, _too_large(problem))
-            self._hub.take_item(item)
+            self._take(item)
             self._hub.change_entity(entity.entity_id, entities.settle, answer)
 
     def abandon(self, token: str) -> None:
@@ -162,11 +164,18 @@ class Workers:
             )
         return item
 
+    def _take(self, item: WorkItem) -> None:
+        """Take a work item out that has been answered, to the credit of who has it."""
+        worker = item.holder or item.last_holder
+        if worker is not None:
+            worker.record.note(item.kind.value, self._seconds())
+        self._hub.take_item(item)
+
     def _seconds(self) -> float:
         return self._hub.now() / SECOND
 
 
-def new_stream(request: pb.GetWorkItemsRequest) -> WorkerStream:
+def new_stream(request: pb.GetWorkItemsRequest, peer: str = "") -> WorkerStream:
     """Return the stream of a worker: what it accepts, and how much it may hold (0 = no limit)."""
     return WorkerStream(
         limits={
@@ -176,7 +185,21 @@ def new_stream(request: pb.GetWorkItemsRequest) -> WorkerStream:
         },
         accepts=_accepts(request),
         streams_history=pb.WORKER_CAPABILITY_HISTORY_STREAMING in request.capabilities,
+        names=_names(request),
+        peer=peer,
     )
+
+
+def _names(request: pb.GetWorkItemsRequest) -> dict[Kind, list[str]] | None:
+    """Return the names that the worker's filters list, None where it has no filters."""
+    if not request.HasField("workItemFilters"):
+        return None
+    filters = request.workItemFilters
+    return {
+        Kind.ORCHESTRATOR: [one.name for one in filters.orchestrations],
+        Kind.ACTIVITY: [one.name for one in filters.activities],
+        Kind.ENTITY: [one.name for one in filters.entities],
+    }
 
 
 def _accepts(request: pb.GetWorkItemsRequest) -> Callable[[Kind, str, str], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -73,6 +74,12 @@ def precise(value: datetime) -> str:
     return iso(value)[11:-1]
 
 
+def about(value: timedelta) -> str:
+    """Format a time to come, no more exact than anybody can know: 1 s, 23 s, 5 min 10 s."""
+    seconds = max(1, round(value.total_seconds()))
+    return f"{seconds} s" if seconds < 60 else duration(timedelta(seconds=seconds))
+
+
 def count(number: int, noun: str = "") -> str:
     """Format 1 step, 1,000 steps."""
     return f"{number:,}" + (f" {noun}" + ("" if number == 1 else "s") if noun else "")
@@ -130,6 +137,20 @@ def one_line(value: str | None, length: int) -> str:
         return ""
     line = " ".join(value[: 2 * length].split())
     return line if len(line) <= length and len(value) <= 2 * length else line[: length - 1] + "…"
+
+
+def brief(value: str | None, length: int) -> str:
+    """Shorten a value as `one_line` does; an object is named by its members: first 1, last 9."""
+    if value is not None and value.startswith("{") and len(value) <= EXCERPT:
+        with suppress(ValueError, RecursionError):
+            members = json.loads(value, parse_float=_Number, parse_int=_Number)
+            value = ", ".join(f"{key} {_laid_out(member)}" for key, member in members.items())
+    return one_line(value, length)
+
+
+def rate(per_second: float) -> str:
+    """Format 812/s, 0.8/s."""
+    return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s"
 
 
 class _Number(str):

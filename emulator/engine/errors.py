@@ -25,3 +25,7 @@ class ExhaustedError(RefusedError):
 
 class PreconditionError(RefusedError):
     """The request does not go with the present state."""
+
+
+class UnavailableError(RefusedError):
+    """What the request asks for cannot be done at present; it can be later."""

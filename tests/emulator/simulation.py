@@ -15,7 +15,7 @@ from emulator.clients import Clients
 from emulator.engine.events import SECOND, asks_key, key_of, kind_of, timestamp
 from emulator.hub import TaskHub
 from emulator.leases import WorkerStream
-from emulator.store import Filter
+from emulator.store import Filter, Store
 from emulator.work_messages import WorkMessages
 from emulator.workers import Workers, new_stream
 from tests.emulator.streams import receive
@@ -38,9 +38,9 @@ class Worker:
 class Simulation:
     """One task hub, a clock, and any number of workers that come and go."""
 
-    def __init__(self) -> None:
-        self.time = START
-        self.hub = TaskHub("hub", lease_grace=GRACE_SECONDS, clock=lambda: self.time)
+    def __init__(self, store: Store | None = None, time: int = START) -> None:
+        self.time = time
+        self.hub = TaskHub("hub", lease_grace=GRACE_SECONDS, store=store, clock=lambda: self.time)
         self.clients = Clients(self.hub)
         self.workers = Workers(self.hub)
         self.messages = WorkMessages(self.hub)
@@ -97,6 +97,12 @@ class Simulation:
                     completionToken=item.completionToken,
                 )
             )
+            return
+        if item.HasField("entityRequestV2"):
+            done = [pb.OperationResult() for _ in item.entityRequestV2.operationRequests]
+            batch = pb.EntityBatchResult(results=done, completionToken=item.completionToken)
+            batch.entityState.value = "1"
+            self.workers.complete_batch(batch)
             return
         turn = item.orchestratorRequest
         self.workers.complete_turn(

@@ -18,6 +18,7 @@ from emulator import Emulator, routing, server
 from emulator.engine.events import text
 from emulator.hub import TaskHub
 from emulator.senders import Senders
+from emulator.store import Filter
 from tests.emulator.parts import square, sum_of_squares
 from tests.emulator.programs import program_of, run
 from tests.emulator.wire import (
@@ -78,7 +79,7 @@ def test_a_request_for_what_cannot_be_is_an_invalid_argument(
     code, words = wire.refusal(name, request_)
     assert code is INVALID
     assert words.endswith(".")
-    assert hub.store.count_by_status() == {}
+    assert hub.store.count_by_status(Filter()) == {}
     assert wire.call("QueryEntities", pb.QueryEntitiesRequest()) == pb.QueryEntitiesResponse()
 
 
@@ -145,7 +146,7 @@ def test_a_purge_1500_levels_deep_leaves_no_orphan(hub: TaskHub, wire: Wire) -> 
     assert end_of(wire, "0").orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
     purged = wire.call("PurgeInstances", pb.PurgeInstancesRequest(instanceId="0", recursive=True))
     assert purged.deletedInstanceCount == 1500
-    assert hub.store.count_by_status() == {}
+    assert hub.store.count_by_status(Filter()) == {}
 
 
 def test_nothing_is_kept_of_the_names_and_timers_of_what_is_gone(hub: TaskHub, wire: Wire) -> None:

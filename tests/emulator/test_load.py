@@ -170,7 +170,7 @@ def test_nothing_is_left_of_an_orchestration_that_continues_as_new_again_and_aga
         end_of(client, instance_id)
         assert len(client.get_orchestration_history(instance_id)) < 12
         client.purge_orchestrations_by()
-    assert hub.store.count_by_status() == {}
+    assert hub.store.count_by_status(Filter()) == {}
 
 
 def test_instances_that_wait_for_days_cost_no_thread(client: TaskHubGrpcClient) -> None:

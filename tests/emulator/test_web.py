@@ -9,7 +9,7 @@ import pytest
 
 from emulator import web
 from emulator.dashboard import create_app
-from tests.emulator.dashboard.fake_hub import FakeHub
+from tests.emulator.dashboard.hubs import ShownHub
 from tests.processes import PATIENCE_SECONDS, wait_until
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -20,7 +20,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Give the port of a dashboard that takes five connections, and is not patient."""
     monkeypatch.setattr(web, "MAX_CONNECTIONS", 5)
     monkeypatch.setattr(web, "REQUEST_SECONDS", 2.0)
-    server = web.WebServer(create_app({"default": FakeHub()}, ready=lambda: True), "127.0.0.1", 0)
+    server = web.WebServer(create_app({"default": ShownHub()}, ready=lambda: True), "127.0.0.1", 0)
     yield server.port
     server.stop()
 

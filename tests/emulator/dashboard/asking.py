@@ -7,18 +7,18 @@ from html import unescape
 from starlette.testclient import TestClient
 
 from emulator.dashboard import create_app
-from tests.emulator.dashboard.fake_hub import FakeHub
+from tests.emulator.dashboard.hubs import ShownHub
 
 HOST = "http://localhost:8082"
 
 
-def asking(*hubs: FakeHub, read_only: bool = False, ready: bool = True) -> TestClient:
+def asking(*hubs: ShownHub, read_only: bool = False, ready: bool = True) -> TestClient:
     """Make a client of a dashboard that shows these task hubs."""
     app = create_app({hub.name: hub for hub in hubs}, ready=lambda: ready, read_only=read_only)
     return TestClient(app, base_url=HOST)
 
 
-def page(hub: FakeHub, path: str) -> str:
+def page(hub: ShownHub, path: str) -> str:
     """Return a page's HTML with its entities resolved."""
     answer = asking(hub).get(path)
     assert answer.status_code == 200
