@@ -24,10 +24,14 @@ ALLOWED = {
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.UNIMPLEMENTED,
 }
 LONG = {"WaitForInstanceStart", "WaitForInstanceCompletion", "GetWorkItems"}
+KINDS = {
+    "OrchestratorResponse": "orchestratorRequest",
+    "ActivityResponse": "activityRequest",
+    "EntityBatchResult": "entityRequestV2",
+}
 ENDS = sorted(COMPLETIONS)
 ANSWERS = {"CompleteOrchestratorTask", "CompleteActivityTask", "CompleteEntityTask"}
 
@@ -72,7 +76,7 @@ class Attacker:
             request: Any = random.randbytes(random.choice([1, 10, 1000]))
         else:
             request = random_message(GetMessageClass(METHODS[call.name].input_type), random)
-            if call.aimed:
+            if call.aimed or call.name in ANSWERS:
                 self._aim(request, random)
         for _ in range(2 if call.repeated else 1):
             self._send(call.name, request)
@@ -96,7 +100,10 @@ class Attacker:
         fields = request.DESCRIPTOR.fields_by_name
         if not self._items or "completionToken" not in fields:
             return
-        item = random.choice(self._items)
+        kind = KINDS.get(request.DESCRIPTOR.name, "")
+        of_kind = [item for item in self._items if kind and item.HasField(kind)]
+        # Mostly one that is still to be answered, now and then any other.
+        item = random.choice(of_kind[-5:] if of_kind and random.random() < 0.8 else self._items)
         request.completionToken = item.completionToken
         if "instanceId" in fields:
             request.instanceId = (

@@ -9,13 +9,14 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-IDS = ["a", "b", "c", "a", "b", "c", "@e@k", "@e@l", "@E@", "x" * 100]
+IDS = ["a", "b", "c"] * 3 + ["@e@k", "@e@l", "@E@", "x" * 100]
 TEXTS = ["", "x", "@", "@e", "a/b", "1|a", "9" * 30, "é\n\t\0", "\N{GRINNING FACE}", "x" * 101]
 JSON = ["1", '"x"', "[1, 2]", "null", "{", '"\\ud800"', "[" * 500, "1e400"]
 LARGE = "x" * 1_100_000
 INTEGERS = [0, 1, 2, 3, 7, -1, 99, 500, 2**31 - 1, -(2**31)]
-SECONDS = [0, 1, 1_700_000_000, 4_000_000_000, 253_402_300_799, 2**62, -(2**62), -62_135_596_800]
-NANOS = [0, 0, 0, 5, 999_999_999, 10**9, -1]
+SECONDS = [0, 1, 1_700_000_000, 4_000_000_000, 253_402_300_799, -62_135_596_800]
+NO_SECONDS = [2**62, -(2**62), 253_402_300_800]
+NANOS = [0] * 20 + [5, 999_999_999, 10**9, -1]
 
 # How deep a message may be made, and how often a field is set.
 DEPTH = 6
@@ -26,7 +27,7 @@ def random_message(kind: type[Message], random: Random, depth: int = 0) -> Any:
     """Return a message in which anything may be set to anything."""
     message = kind()
     if kind.DESCRIPTOR.full_name == "google.protobuf.Timestamp":
-        message.seconds = random.choice(SECONDS)  # type: ignore[attr-defined]
+        message.seconds = random.choice(SECONDS if random.random() < 0.9 else NO_SECONDS)  # type: ignore[attr-defined]
         message.nanos = random.choice(NANOS)  # type: ignore[attr-defined]
         return message
     for field in kind.DESCRIPTOR.fields:
@@ -75,5 +76,5 @@ def _text(field: Any, random: Random) -> str:
     if random.random() < 0.005:
         return LARGE
     if "nstance" in field.name or random.random() < 0.3:
-        return random.choice(IDS if random.random() < 0.8 else TEXTS)
+        return random.choice(IDS if random.random() < 0.95 else TEXTS)
     return random.choice(JSON if field.name == "value" else TEXTS)

@@ -10,16 +10,20 @@ import grpc
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator import Emulator
+from emulator.engine.events import text
 from emulator.engine.model import Instance
 from emulator.hub import TaskHub
 from emulator.store import EntityFilter, Filter
 from tests.emulator.parts import square, sum_of_squares
 from tests.emulator.programs import program_of, run
-from tests.emulator.wire import Wire, answer, completed, wire_to
+from tests.emulator.wire import Wire, answer, completed, end_of, start, wire_to
 from tests.processes import wait_until
 
 ALL_ENTITIES = EntityFilter(with_stateless=True)
 MANY = 1_000_000
+
+# The ID of the run that must complete after an attack.
+TEN = "ten-items"
 
 
 def instances_of(hub: TaskHub) -> list[Instance]:
@@ -37,14 +41,25 @@ def recover(emulator: Emulator) -> None:
         with good_worker(wire):
             end_all(hub, wire)
             wait_until(lambda: not list(hub.leases.items()), "no work item is left")
+            run_ten_items(wire)
         check_entities(hub)
         wire.call("PurgeInstances", pb.PurgeInstancesRequest(purgeInstanceFilter={}))
         for entity in hub.store.entities(ALL_ENTITIES, "", MANY):
             wire.call("PurgeInstances", pb.PurgeInstancesRequest(instanceId=entity.entity_id))
     check_nothing_is_left(hub)
+
+
+def run_with_the_sdk(emulator: Emulator) -> None:
+    """Check that a program of the SDK runs as if nothing had happened."""
     with program_of(emulator, sum_of_squares, square) as client:
         assert run(client, sum_of_squares, input=10) == 285
-        client.purge_orchestrations_by()
+
+
+def run_ten_items(wire: Wire) -> None:
+    """Check that the good worker fans ten items out and in."""
+    start(wire, TEN)
+    state = end_of(wire, TEN)
+    assert state.output.value == "10", state
 
 
 @contextmanager
@@ -72,7 +87,7 @@ def answer_well(wire: Wire, item: pb.WorkItem) -> None:
     token = item.completionToken
     match item.WhichOneof("request"):
         case "orchestratorRequest":
-            answer(wire, item, completed())
+            answer(wire, item, *next_actions(item.orchestratorRequest))
         case "activityRequest":
             instance_id = item.activityRequest.orchestrationInstance.instanceId
             task_id = item.activityRequest.taskId
@@ -86,6 +101,18 @@ def answer_well(wire: Wire, item: pb.WorkItem) -> None:
             wire.call(
                 "CompleteEntityTask", pb.EntityBatchResult(completionToken=token, results=results)
             )
+
+
+def next_actions(request: pb.OrchestratorRequest) -> list[pb.OrchestratorAction]:
+    """Return what the orchestrator of ten items does next; any other one ends."""
+    events = [*request.pastEvents, *request.newEvents]
+    if request.instanceId != TEN:
+        return [completed()]
+    if not any(event.HasField("taskScheduled") for event in events):
+        item = pb.ScheduleTaskAction(name="item")
+        return [pb.OrchestratorAction(id=number, scheduleTask=item) for number in range(10)]
+    results = sum(event.HasField("taskCompleted") for event in events)
+    return [completed(result=text("10"))] if results == 10 else []
 
 
 def end_all(hub: TaskHub, wire: Wire) -> None:
@@ -115,7 +142,7 @@ def check_entities(hub: TaskHub) -> None:
 def check_nothing_is_left(hub: TaskHub) -> None:
     """Check that a task hub keeps nothing of what was ended and purged."""
     assert instances_of(hub) == []
-    assert hub.store.count_by_status() == {}
+    assert hub.store.count_by_status(Filter()) == {}
     assert not list(hub.leases.items())
     assert not hub.leases._waiting
     assert not hub._turns
