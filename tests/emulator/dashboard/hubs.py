@@ -11,11 +11,11 @@ from emulator.hub import TaskHub
 from emulator.leases import Kind, WorkerStream
 from emulator.overview import Overview
 from emulator.overview_parts import status_of
-from emulator.views import ENDED
+from emulator.views import ENDED, STATUSES
 from tests.emulator.dashboard.histories import OUTPUT, History, fan_out_fan_in, ns
 
 NUMBERS: dict[str, pb.OrchestrationStatus] = {
-    status_of(number): number for number in pb.OrchestrationStatus.values()
+    name: getattr(pb, f"ORCHESTRATION_STATUS_{name}") for name in STATUSES
 }
 
 
