@@ -4,10 +4,11 @@ FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GRPC_VERBOSITY=ERROR
 WORKDIR /app
 
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
 
-COPY worker.py scheduler.py errors.py logs.py ./
+COPY worker.py large_fan_out.py scheduler.py ./
+COPY hosting hosting
 
 # A number, by which Kubernetes can tell that this is not root.
 USER 65532:65532

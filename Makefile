@@ -1,24 +1,28 @@
-# Each target sets up what it needs: a virtual environment in .venv with pinned packages.
+# Each target sets up what it needs: a virtual environment in .venv, from the lock files.
 
 PYTHON ?= python3
 N ?= 10
-export N
+WORKERS ?= 1
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run up test lint format bench screenshots clean
+# A release of the last three days is not taken: a malicious one is mostly found by then.
+COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--exclude-newer '3 days' --annotation-style line --custom-compile-command 'make lock'
+
+.PHONY: help run up test lint format lock bench screenshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-run: .venv/run ## Run the sample: emulator, worker and client (N=10 items), then stop
-	@honcho start --no-prefix
+run: .venv/run ## Run emulator, worker and client (N=10 items, TIMEOUT=seconds), then stop
+	@python run.py $(N) $(if $(TIMEOUT),--timeout $(TIMEOUT)) --workers $(WORKERS) -- $(EMULATOR_ARGS)
 
-up: .venv/run ## Keep an emulator and a worker running, until Ctrl-C
-	@honcho start --no-prefix emulator worker
+up: .venv/run ## Keep an emulator and WORKERS=1 workers running, and reload what you change
+	@python run.py --up --workers $(WORKERS) -- $(EMULATOR_ARGS)
 
 test: .venv/dev node_modules ## Run the tests
 	pytest -n 4 $(PYTEST_ARGS)
@@ -38,18 +42,25 @@ format: .venv/dev ## Format the code
 	ruff check --fix .
 	ruff format .
 
+lock: .venv/dev ## Lock the pins with all they need (UPGRADE=1: in newer releases)
+	$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock $(if $(UPGRADE),--upgrade)
+	@for name in requirements requirements-run requirements-otel emulator/requirements; do \
+		$(COMPILE) $$name.txt --output-file $$name.lock \
+			--constraints requirements-dev.lock || exit; \
+	done
+
 clean: ## Remove what the other targets have made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache node_modules build
 
-.venv/run: requirements-run.txt requirements.txt emulator/requirements.txt | .venv/bin/python
-	$(INSTALL) -r requirements-run.txt
+.venv/run: requirements-run.lock | .venv/bin/python
+	$(INSTALL) -r requirements-run.lock
 	@touch $@
 
-.venv/dev: requirements-dev.txt .venv/run
-	$(INSTALL) -r requirements-dev.txt
+.venv/dev: requirements-dev.lock .venv/run
+	$(INSTALL) -r requirements-dev.lock
 	@touch $@
 
-# Only the accessibility test needs it, and skips without.
+# The accessibility test and tests/interop need it, and skip without.
 node_modules: package.json package-lock.json
 	@if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; fi
 	@mkdir -p $@ && touch $@

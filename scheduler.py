@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 DEFAULT_ENDPOINT = "http://localhost:8080"
 DEFAULT_TASK_HUB = "default"
 CONNECTION_STRING = "DURABLE_TASK_SCHEDULER_CONNECTION_STRING"
+# The .NET and Java samples of Durable Task Scheduler read the second one.
+CONNECTION_STRINGS = (CONNECTION_STRING, "DURABLE_TASK_CONNECTION_STRING")
 KEYS = ("Endpoint", "TaskHub", "Authentication", "ClientID")
+
+# Azure's sample infrastructure (azd) names the identity that it has made in this variable.
+MANAGED_IDENTITY = "AZURE_MANAGED_IDENTITY_CLIENT_ID"
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -42,7 +47,8 @@ CREDENTIALS = {
     "ManagedIdentity": Credential(
         "ManagedIdentityCredential",
         "client_id",
-        "Give this machine a managed identity. If it has several, name one with ClientID.",
+        "Give this machine a managed identity. If it has several, name one with ClientID "
+        f"or {MANAGED_IDENTITY}.",
     ),
     "WorkloadIdentity": Credential(
         "WorkloadIdentityCredential",
@@ -88,13 +94,8 @@ class Scheduler:
         Raises:
             ConfigurationError: a value is empty, malformed, or contradicts another one.
         """
-        endpoint, task_hub, connection_string = (
-            _value(environ, name) for name in ("ENDPOINT", "TASKHUB", CONNECTION_STRING)
-        )
-        if endpoint and connection_string:
-            raise ConfigurationError(f"Set either ENDPOINT or {CONNECTION_STRING}, not both.")
-        if endpoint and ";" in endpoint:
-            connection_string = endpoint
+        endpoint, task_hub = _value(environ, "ENDPOINT"), _value(environ, "TASKHUB")
+        connection_string = _connection_string(environ, endpoint)
         if connection_string:
             fields = _parse(connection_string, task_hub)
         else:
@@ -103,9 +104,13 @@ class Scheduler:
                 "TaskHub": task_hub or DEFAULT_TASK_HUB,
             }
         url = _checked_url(fields["Endpoint"])
+        _check_task_hub(fields["TaskHub"])
         default = "DefaultAzure" if url.startswith("https://") else "None"
         authentication = _spelled(fields.get("Authentication", default), ("None", *CREDENTIALS))
-        return cls(url, fields["TaskHub"], authentication, fields.get("ClientID"))
+        client_id = fields.get("ClientID")
+        if authentication in ("DefaultAzure", "ManagedIdentity"):
+            client_id = client_id or environ.get(MANAGED_IDENTITY, "").strip() or None
+        return cls(url, fields["TaskHub"], authentication, client_id)
 
     def __post_init__(self) -> None:
         if self.authentication != "None" and not self.is_secure:
@@ -185,6 +190,18 @@ def _value(environ: Mapping[str, str], name: str) -> str | None:
     return value.strip() if value is not None else None
 
 
+def _connection_string(environ: Mapping[str, str], endpoint: str | None) -> str | None:
+    """Return the one connection string that the environment holds, None if there is none."""
+    given = {name: value for name in CONNECTION_STRINGS if (value := _value(environ, name))}
+    if len(set(given.values())) > 1:
+        raise ConfigurationError(f"{' and '.join(given)} are set to different values. Set one.")
+    if endpoint and given:
+        raise ConfigurationError(f"Set either ENDPOINT or {next(iter(given))}, not both.")
+    if endpoint and ";" in endpoint:
+        return endpoint
+    return next(iter(given.values()), None)
+
+
 def _parse(connection_string: str, task_hub: str | None) -> dict[str, str]:
     """Split `Key=value;...` into a dictionary whose keys are spelled as in KEYS."""
     fields = {"TaskHub": task_hub} if task_hub else {}
@@ -211,9 +228,14 @@ def _spelled(authentication: str, known: tuple[str, ...]) -> str:
     for name in known:
         if name.casefold() == authentication.casefold():
             return name
-    raise ConfigurationError(
-        f"Authentication={authentication} is unknown. Use one of {', '.join(known)}."
-    )
+    # The value is not repeated: a secret may have got here by mistake.
+    raise ConfigurationError(f"Authentication is unknown. Use one of {', '.join(known)}.")
+
+
+def _check_task_hub(task_hub: str) -> None:
+    """Refuse what cannot be the value of a gRPC header, or would break a line of the log."""
+    if not (task_hub.isascii() and task_hub.isprintable()):
+        raise ConfigurationError("TASKHUB holds a character that no task hub's name has.")
 
 
 def _checked_url(endpoint: str) -> str:
@@ -223,6 +245,8 @@ def _checked_url(endpoint: str) -> str:
     """
     example = f"e.g. {DEFAULT_ENDPOINT}"
     try:
+        if not (endpoint.isascii() and endpoint.isprintable()):
+            raise ValueError
         url = urlsplit(endpoint)
         host, port = url.hostname, url.port
     except ValueError:

@@ -2,4 +2,6 @@
 
 from emulator.server import Emulator, PortError
 
+__version__ = "0.1.0"
+
 __all__ = ["Emulator", "PortError"]

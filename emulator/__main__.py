@@ -12,10 +12,13 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 
+from emulator import __version__, process
+from emulator.engine.errors import InvalidError
+from emulator.engine.ids import check_task_hub
 from emulator.limits import MAX_PAYLOAD_BYTES
 from emulator.server import Emulator, PortError
+from emulator.store.file import FileError
 
 logger = logging.getLogger("emulator")
 
@@ -26,11 +29,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the emulator until SIGINT or SIGTERM.
 
     Returns:
-        0 after a signal, 2 for a wrong argument or a port that is in use.
+        0 after a signal; 2 for a wrong argument, a port that is in use, or a state file that
+        cannot be used.
     """
-    args = _parse(argv)
+    process.open_missing_streams()
+    log: process.Log | None = None
+    try:
+        args = _parse(argv)
+        log = process.Log()
+        _configure_logging(log, args.log_level)
+        return _run(args)
+    finally:
+        if log is not None:
+            log.finish()
+        process.flush_streams()
+
+
+def _run(args: argparse.Namespace) -> int:
     _prefer_throughput()
-    _configure_logging(args.log_level)
+    process.raise_file_limit()
     if not _is_loopback(args.host):
         logger.warning(
             "Listening on %s: whoever reaches it can read and change everything, "
@@ -45,17 +62,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         lease_grace=args.lease_grace,
         max_payload_bytes=args.max_payload_bytes,
         dashboard_read_only=args.dashboard_read_only,
+        db_file=args.db_file,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
         emulator.start()
-    except PortError as error:
+    except (PortError, FileError) as error:
         logger.error("%s", error)
         return 2
-    sys.stdout.write(_banner(emulator))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(_banner(emulator))
+        sys.stdout.flush()
+    except OSError as error:
+        logger.warning("Ready at %s; stdout cannot be written to: %s", emulator.endpoint, error)
     while not stop.wait(0.5):  # Windows handles no signal during a wait without an end.
         pass
     logger.info("Stopping")
@@ -65,9 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m emulator",
+        prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
-        "It keeps everything in memory and forgets it when it stops.",
+        "Without --db-file it keeps everything in memory and forgets it when it stops.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -81,6 +102,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=os.environ.get("DTS_TASK_HUB_NAMES") or "default",
         metavar="NAME,...",
         help="task hubs; the variable DTS_TASK_HUB_NAMES sets them too",
+    )
+    parser.add_argument(
+        "--db-file",
+        metavar="PATH",
+        help="SQLite file that keeps the state; whatever ends the emulator, it goes on from there",
     )
     parser.add_argument(
         "--lease-grace",
@@ -100,19 +126,20 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--dashboard-read-only", action="store_true", help="let the dashboard change nothing"
     )
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log")
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=_versions())
     return parser.parse_args(argv)
 
 
-def _configure_logging(level: str) -> None:
+def _configure_logging(log: logging.Handler, level: str) -> None:
     logging.basicConfig(
-        stream=sys.stderr,
+        handlers=[log],
         format="%(asctime)s.%(msecs)03d %(name)s %(levelname)s: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
         level=level.upper(),
     )
     if level != "debug":
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        # It warns of every request that is none.
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 def _prefer_throughput() -> None:
@@ -124,19 +151,18 @@ def _prefer_throughput() -> None:
 
 
 def _banner(emulator: Emulator) -> str:
+    kept = f"in {emulator.db_file}" if emulator.db_file else "in memory, gone when it stops"
     return (
         "Durable Task Scheduler emulator (stand-in) is ready\n"
         f"  gRPC       {emulator.endpoint}\n"
         f"  Dashboard  {emulator.dashboard_url}\n"
+        f"  State      {kept}\n"
         f"  Task hubs  {', '.join(emulator.hubs)}\n"
     )
 
 
-def _version() -> str:
-    project = Path(__file__).parent.parent / "pyproject.toml"
-    lines = project.read_text(encoding="utf-8").splitlines()
-    own = next(line.split('"')[1] for line in lines if line.startswith("version"))
-    return f"{own} (durabletask {version('durabletask')})"
+def _versions() -> str:
+    return f"{__version__} (durabletask {version('durabletask')})"
 
 
 def _is_loopback(host: str) -> bool:
@@ -147,32 +173,42 @@ def _is_loopback(host: str) -> bool:
 
 
 def _port(text: str) -> int:
-    port = int(text) if text.isdecimal() else -1
+    port = int(text) if _is_number(text) else -1
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535)")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a port (0 to 65535)")
     return port
 
 
 def _task_hubs(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise argparse.ArgumentTypeError(f"'{text}' holds an empty task hub name")
+        raise argparse.ArgumentTypeError(f"{text!a} holds an empty task hub name")
+    try:
+        for name in names:
+            check_task_hub(name)
+    except InvalidError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return list(dict.fromkeys(names))
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is written in the digits 0 to 9, and not too long to be read."""
+    return text.isascii() and text.isdecimal() and len(text) < 20
 
 
 def _seconds(text: str) -> float:
     try:
-        seconds = float(text)
+        seconds = float(text) if text.isascii() and "_" not in text else -1
     except ValueError:
         seconds = -1
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a number of seconds, 0 or more")
     return seconds
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
+    if not _is_number(text):
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number, 0 or more")
     return int(text)
 
 

@@ -12,8 +12,9 @@ from emulator.engine import entities, instances, reruns
 from emulator.engine.actions import child_of
 from emulator.engine.events import text
 from emulator.engine.failures import failure
-from emulator.engine.model import Entity
+from emulator.engine.model import Activity, Entity, Timer
 from emulator.leases import Kind
+from emulator.store import Left
 
 if TYPE_CHECKING:
     from emulator.hub import TaskHub
@@ -34,12 +35,25 @@ class Courier:
                 return self._tell(effect)
             case fx.StartChild() | fx.StartOther() | fx.ResumeChild():
                 return self._start(effect)
+            case fx.SetTimer(timer):
+                self._set_timer(timer)
+                return ()
             case fx.Operate(entity_id, event):
                 return self._operate(entity_id, event)
             case fx.Unlock(entity_id, section):
                 return self._unlock(entity_id, section)
         self._arrange(effect)
         return ()
+
+    def offer_activity(self, activity: Activity, version: str) -> None:
+        """Let workers have an activity."""
+        name = activity.scheduled.taskScheduled.name
+        self._hub.offer(Kind.ACTIVITY, name, version, activity)
+
+    def _set_timer(self, timer: Timer) -> None:
+        self._hub.timers.set(timer.due, timer.target, timer)
+        if timer.target.startswith("@"):
+            self._hub.store.put_timer(timer)
 
     def _arrange(self, effect: fx.Effect) -> None:
         """Do what concerns workers, timers and waiting clients; nothing follows from that."""
@@ -51,10 +65,9 @@ class Courier:
             case fx.BatchReady(entity_id):
                 self._hub.offer_batch(entity_id)
             case fx.ActivityReady(activity, version):
-                name = activity.scheduled.taskScheduled.name
-                self._hub.offer(Kind.ACTIVITY, name, version, activity)
-            case fx.SetTimer(timer):
-                self._hub.timers.set(timer.due, timer.target, timer)
+                self.offer_activity(activity, version)
+            case fx.LeaveActivity(activity, version):
+                self._hub.store.leave(Left(activity, version))
             case fx.DropTimers(instance_id):
                 self._hub.timers.drop(instance_id)
             case fx.StatusChanged(instance_id):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import RLock
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator.courier import Courier
 from emulator.engine import effects as fx
-from emulator.engine import instances
+from emulator.engine import entities, instances, outstanding
 from emulator.engine.events import SECOND
 from emulator.engine.model import Activity, Entity, Instance, Timer
 from emulator.engine.pace import pause_before_turn
@@ -48,6 +48,7 @@ class TaskHub:
         max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
         store: where the state is kept; in memory if it is not given.
         clock: returns the time in nanoseconds since 1970.
+        settled: called when there may be nothing to do any more but to wait.
     """
 
     def __init__(
@@ -58,24 +59,46 @@ class TaskHub:
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         store: Store | None = None,
         clock: Callable[[], int] = time.time_ns,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.max_payload_bytes = max_payload_bytes
         self.now = clock
-        self.lock = RLock()
         self.store = store or MemoryStore()
-        self.leases = Leases(lease_grace, itertools.count(1))
+        self.lock = self.store.lock
+        # A worker may still answer with a completion token of an emulator that is gone.
+        first_token = random.SystemRandom().getrandbits(60)
+        self.leases = Leases(lease_grace, itertools.count(first_token))
         self.waiters = Waiters()
-        self.timers = Timers(self._fire, clock)
+        self.timers = Timers(self._fire, clock, settled)
+        self._settled = settled
         self.is_closed = False
         self._turns: dict[str, WorkItem] = {}
         self._batches: dict[str, WorkItem] = {}
         self._pauses: set[str] = set()
         self._courier = Courier(self)
+        with self.lock:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Arrange again what was under way when the store's last emulator ended."""
+        for instance in self.store.active():
+            self.apply(outstanding.resume(instance))
+        for left in self.store.left():
+            self._courier.offer_activity(left.activity, left.version)
+        for entity in self.store.active_entities():
+            self.change_entity(entity.entity_id, entities.advance)
+        for timer in self.store.timers():
+            self.timers.set(timer.due, timer.target, timer)
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock for a change that is kept for good before the block is left."""
+        """Hold the lock for a change that is kept for good before the block is left.
+
+        Raises:
+            UnavailableError: it cannot be kept at present.
+        """
+        self.store.check()
         with self.lock:
             yield
         self.store.keep()
@@ -87,7 +110,6 @@ class TaskHub:
             self.is_closed = True
             self.leases.close()
             self.waiters.close()
-        self.store.close()
 
     # Instances and entities. All of the following is called under the lock.
 
@@ -173,10 +195,13 @@ class TaskHub:
     def take_item(self, item: WorkItem) -> None:
         """Take a work item out: it has been answered, or nobody needs its answer any more."""
         self.leases.complete(item.token)
-        if item.kind is Kind.ORCHESTRATOR:
+        if isinstance(item.subject, Activity):
+            self.store.remove_left(item.subject)
+        elif item.kind is Kind.ORCHESTRATOR:
             self._turns.pop(str(item.subject), None)
         elif item.kind is Kind.ENTITY:
             self._batches.pop(str(item.subject), None)
+        self._settled()
 
     def withdraw_turn(self, instance_id: str) -> None:
         """Take back what workers were offered, or have, of an instance."""
@@ -190,8 +215,15 @@ class TaskHub:
                 asked = item.subject.scheduled
                 if instance.waits_for.get(asked.eventId) is asked:
                     self.leases.complete(item.token)
+        self._settled()
 
     # Time
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether nothing happens before a client calls or a timer is due. Under the lock."""
+        has_work = self._pauses or any(True for _ in self.leases.items())
+        return not has_work and self.timers.only_waits()
 
     def expire_at(self, seconds: float | None) -> None:
         """Look at the leases again at a time in seconds since 1970, None for never."""
@@ -206,6 +238,7 @@ class TaskHub:
                 case EndOfPause(instance_id):
                     self._end_pause(instance_id)
                 case Timer(target=target, event=event) if target.startswith("@"):
+                    self.store.remove_timer(what)
                     self.apply([fx.Operate(target, event)])
                 case Timer(target=target, event=event):
                     instance = self.store.instance(target)

@@ -7,22 +7,31 @@ import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import grpc
 
+from emulator.clock import SkippingClock
+from emulator.engine.errors import UnavailableError
+from emulator.engine.ids import check_task_hub
 from emulator.hub import TaskHub
 from emulator.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
-from emulator.routing import handlers_of
+from emulator.routing import MAX_STREAMS, handlers_of
+from emulator.store.file import StateFile
 
 if TYPE_CHECKING:
     from emulator.web import WebServer
 
 logger = logging.getLogger("emulator")
 
-# Every waiting client and every worker's stream holds one; threads are made when needed.
-MAX_THREADS = 4096
+# Streams hold a thread each, waiting clients none, and calls are short.
+MAX_THREADS = MAX_STREAMS + 64
+
+# A peer that is frozen, or whose cable is cut, is found within the sum of the two.
+KEEPALIVE_SECONDS = 10
+KEEPALIVE_TIMEOUT_SECONDS = 10
 
 SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),  # Otherwise a taken port is silently shared.
@@ -34,6 +43,9 @@ SERVER_OPTIONS = (
     # Clients may send keep-alive pings as often as they like.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
 )
 
 
@@ -44,7 +56,7 @@ class PortError(Exception):
 class Emulator:
     """A stand-in for Durable Task Scheduler in this process. Use it as a context manager.
 
-    Many can run at once; each forgets everything when it stops.
+    Many can run at once; each forgets everything when it stops, but for one with a `db_file`.
 
     Args:
         host: the address to listen on. There is no authentication: keep it on loopback.
@@ -54,6 +66,15 @@ class Emulator:
         lease_grace: seconds that a worker whose stream has ended has to complete its items.
         max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
         dashboard_read_only: whether the dashboard offers no actions.
+        db_file: the SQLite file that keeps the state; in memory if it is not given.
+        skip_time: whether the clock jumps to the next timer whenever no work is under way, so
+            that a test need not wait for it.
+
+    Raises:
+        ValueError: `skip_time` with a `db_file`, whose times would lie in the future.
+
+    Raises:
+        InvalidError: a task hub's name is none.
 
     Example:
         with Emulator() as emulator:
@@ -72,7 +93,11 @@ class Emulator:
         lease_grace: float = 5.0,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         dashboard_read_only: bool = False,
+        db_file: str | Path | None = None,
+        skip_time: bool = False,
     ) -> None:
+        if skip_time and db_file is not None:
+            raise ValueError("skip_time is for tests, whose state is in memory: leave db_file out.")
         self.host = host
         self.port = port
         self.dashboard_port = dashboard_port
@@ -81,10 +106,14 @@ class Emulator:
         self._new_hub = partial(
             TaskHub, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes
         )
-        self._task_hubs = tuple(task_hubs)
+        self._task_hubs = tuple(map(check_task_hub, task_hubs))
         self._dashboard_read_only = dashboard_read_only
         self._server: grpc.Server | None = None
         self._dashboard: WebServer | None = None
+        self.db_file = db_file
+        self._file: StateFile | None = None
+        self._skips_time = skip_time
+        self._clock: SkippingClock | None = None
 
     @property
     def endpoint(self) -> str:
@@ -99,10 +128,13 @@ class Emulator:
         return f"http://{_in_url(self.host)}:{self.dashboard_port}"
 
     def start(self) -> None:
-        """Listen and serve, with empty task hubs; a stopped emulator can be started again.
+        """Listen and serve, with the task hubs of the state file or with empty ones.
+
+        A stopped emulator can be started again.
 
         Raises:
             PortError: a port is taken or cannot be listened on; nothing is left running.
+            FileError: the state file cannot be used; nothing is left running.
             RuntimeError: it runs already.
         """
         if self.state != "stopped":
@@ -111,7 +143,7 @@ class Emulator:
         try:
             for port in filter(None, (self.port, self.dashboard_port)):
                 _require_free(self.host, port)
-            self.hubs = {name: self._new_hub(name) for name in self._task_hubs}
+            self._open_hubs()
             self._start_dashboard()
             self._server = build_server(self.hubs)
             self.port = _listen(self._server, self.host, self.port)
@@ -120,6 +152,29 @@ class Emulator:
             self.stop()
             raise
         self.state = "ready"
+
+    def _open_hubs(self) -> None:
+        if self._skips_time:
+            self._clock = clock = SkippingClock()
+            new_hub = partial(self._new_hub, clock=clock.now, settled=clock.look)
+            self.hubs = {name: new_hub(name) for name in self._task_hubs}
+            clock.start(list(self.hubs.values()))
+            return
+        if self.db_file is None:
+            self.hubs = {name: self._new_hub(name) for name in self._task_hubs}
+            return
+        self._file = StateFile(self.db_file)
+        self.hubs = {}
+        for name in self._task_hubs:
+            try:
+                self.hubs[name] = self._new_hub(name, store=self._file.store(name))
+            except UnavailableError as error:
+                raise self._file.damaged(error) from None
+
+    def _is_ready(self) -> bool:
+        return self.state == "ready" and all(
+            hub.store.problem is None for hub in self.hubs.values()
+        )
 
     def _start_dashboard(self) -> None:
         if self.dashboard_port is None:
@@ -131,7 +186,7 @@ class Emulator:
 
         app = create_app(
             {name: Overview(hub) for name, hub in self.hubs.items()},
-            ready=lambda: self.state == "ready",
+            ready=self._is_ready,
             read_only=self._dashboard_read_only,
             allowed_hosts=[self.host],
         )
@@ -144,6 +199,9 @@ class Emulator:
     def stop(self) -> None:
         """End every stream and wait, and free the ports. Stopping twice does no harm."""
         self.state = "stopping"
+        if self._clock is not None:
+            self._clock.close()
+            self._clock = None
         for hub in self.hubs.values():
             hub.close()
         if self._server is not None:
@@ -152,6 +210,10 @@ class Emulator:
         if self._dashboard is not None:
             self._dashboard.stop()
             self._dashboard = None
+        if self._file is not None:
+            # The last one: until here calls may have changed something.
+            self._file.close()
+            self._file = None
         self.state = "stopped"
 
     def __enter__(self) -> Emulator:

@@ -40,7 +40,7 @@ class Service:
         self._clients = Clients(hub)
         self._workers = Workers(hub)
 
-    def Hello(self, request: Empty, _: Call) -> Empty:
+    def Hello(self, _: Empty, __: Call) -> Empty:
         """Answer that the scheduler is there."""
         return Empty()
 
@@ -207,7 +207,7 @@ class Service:
             return queries.entities(self._hub.store, request.query)
 
     def CleanEntityStorage(
-        self, request: pb.CleanEntityStorageRequest, _: Call
+        self, _: pb.CleanEntityStorageRequest, __: Call
     ) -> pb.CleanEntityStorageResponse:
         """Answer that there is nothing to clean: empty entities and left locks go by themselves."""
         return pb.CleanEntityStorageResponse()
@@ -251,9 +251,6 @@ class Service:
         reply: Reply,
         is_enough: Callable[[Instance], bool],
     ) -> None:
-        def answer(instance: Instance) -> pb.GetInstanceResponse:
-            return instance_response(instance, request.getInputsAndOutputs)
-
         def send(response: pb.GetInstanceResponse | None) -> None:
             if response is None:
                 context.set_code(grpc.StatusCode.UNAVAILABLE)
@@ -262,7 +259,8 @@ class Service:
                 reply(response)
             reply(None)
 
-        stop = self._clients.wait(request.instanceId, Waiter(is_enough, answer, send))
+        waiter = Waiter(is_enough, request.getInputsAndOutputs, send, context.peer())
+        stop = self._clients.wait(request.instanceId, waiter)
         # The callback comes when the client goes away, and at the deadline it has set.
         if not context.add_callback(stop):
             stop()

@@ -26,11 +26,19 @@ class Timers:
     Args:
         fire: called without a lock held; an error in it is logged and stops nothing.
         clock: returns the time in nanoseconds since 1970.
+        changed: called when something was set, and when all that was due has been fired.
     """
 
-    def __init__(self, fire: Callable[[object], None], clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        fire: Callable[[object], None],
+        clock: Callable[[], int],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._fire = fire
         self._clock = clock
+        self._tell = changed
+        self._is_firing = False
         self._changed = threading.Condition()
         self._numbers = itertools.count()
         self._heap: list[tuple[int, int, str]] = []
@@ -59,6 +67,7 @@ class Timers:
                 self._thread.start()
             if self._heap[0][1] == number:
                 self._changed.notify()
+        self._tell()
 
     def drop(self, target: str) -> None:
         """Forget all that was set for a target."""
@@ -74,6 +83,12 @@ class Timers:
         with self._changed:
             self._skip_dropped()
             return self._heap[0][0] if self._heap else None
+
+    def only_waits(self) -> bool:
+        """Return whether nothing is due and nothing is being fired."""
+        with self._changed:
+            due = self.next_due()
+            return not self._is_firing and (due is None or due > self._clock())
 
     def look(self) -> None:
         """Look at the clock now: it may have been set forward."""
@@ -97,8 +112,12 @@ class Timers:
                     due = self._take_due()
                 if self._closed:
                     return
+                self._is_firing = True
             for what in due:
                 self._fire_one(what)
+            with self._changed:
+                self._is_firing = False
+            self._tell()
 
     def _fire_one(self, what: object) -> None:
         try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Protocol
 
-from durabletask.history import HistoryEvent
+from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
 
 from emulator.tally import Tally
@@ -39,6 +40,9 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "purge": ENDED,
 }
 """Each action on an instance, with the statuses in which it can be done."""
+
+# Version, trace ID, span ID and flags: https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def datetime_of(time: int) -> datetime:
@@ -115,6 +119,15 @@ class InstanceDetail:
     arrived: Sequence[HistoryEvent] = ()
     given: Mapping[tuple[int, datetime], tuple[datetime, datetime]] | None = None
     children: Mapping[str, ChildView] = field(default_factory=dict)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the instance belongs to, None where its client does not trace."""
+        started = next((e for e in self.history if isinstance(e, ExecutionStartedEvent)), None)
+        if started is None or started.parent_trace_context is None:
+            return None
+        found = _TRACE_PARENT.match(started.parent_trace_context.trace_parent)
+        return found[1] if found else None
 
 
 @dataclass(frozen=True)

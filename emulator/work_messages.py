@@ -101,8 +101,8 @@ class WorkMessages:
         """Remember when a worker was given an activity: what comes before is waiting."""
         now = self._hub.now()
         key = scheduled.eventId, nanoseconds(scheduled.timestamp)
-        first, _ = instance.given.get(key, (now, now))
-        instance.given[key] = first, now
+        first, _ = instance.given.pop(key, (now, now))
+        instance.given[key] = first, now  # What is noted last comes last.
         self._hub.store.put(instance)
 
     def _batch_message(self, item: WorkItem) -> pb.WorkItem | None:

@@ -13,7 +13,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from emulator.engine import entities, instances, turns
 from emulator.engine.errors import InvalidError
 from emulator.engine.events import SECOND, copy_fields, event
-from emulator.engine.failures import fail_activity, fail_batch, fail_turn, failure
+from emulator.engine.failures import fail_activity, fail_batch, fail_turn, failure, shorten
 from emulator.engine.model import Activity
 from emulator.hub import TaskHub
 from emulator.leases import Kind, WorkerStream, WorkItem
@@ -115,6 +115,8 @@ class Workers:
                     f"The activity is task {asked.eventId} of '{instance_id}', "
                     f"not task {answer.taskId} of '{answer.instanceId}'."
                 )
+            if answer.HasField("failureDetails"):
+                shorten(answer.failureDetails)
             problem = oversized(answer, self._hub.max_payload_bytes)
             if problem:
                 fail_activity(answer, _too_large(f"Activity '{item.name}': {problem}"))
@@ -137,7 +139,7 @@ class Workers:
             entity = self._hub.store.entity(str(item.subject)) if item is not None else None
             if item is None or entity is None:
                 return
-            if answer.HasField("failureDetails") or answer.requiresState:
+            if answer.HasField("failureDetails") or answer.requiresState or not answer.results:
                 self.abandon(answer.completionToken)
                 return
             problem = oversized(answer, self._hub.max_payload_bytes)
@@ -154,7 +156,7 @@ class Workers:
     def _find(self, token: str, kind: Kind) -> WorkItem | None:
         item = self._hub.leases.find(token)
         if item is None:
-            logger.debug("Dropped a completion that came late, or twice: %s", token)
+            logger.debug("Dropped a completion that came late, or twice: %a", token)
             return None
         if item.kind is not kind:
             raise InvalidError(

@@ -5,6 +5,7 @@ Test helpers only: the emulator itself asks for no token.
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 import threading
@@ -127,14 +128,15 @@ class Gate(grpc.ServerInterceptor):
         method = handler_call_details.method.rpartition("/")[2]
         inner = handler.unary_stream or handler.unary_unary
 
-        def call(request: Any, context: grpc.ServicerContext) -> Any:
+        @functools.wraps(inner)  # Keeps what says that an RPC answers later, through `reply`.
+        def call(request: Any, context: grpc.ServicerContext, *reply: Any) -> Any:
             token = self._valid_token(context)
             self.admitted.setdefault(method, set()).add(token)
             expiry = threading.Timer(self.identity.tokens[token] - time.time(), context.cancel)
             expiry.daemon = True
             expiry.start()
             context.add_callback(expiry.cancel)
-            return inner(request, context)
+            return inner(request, context, *reply)
 
         wrap: Any = (
             grpc.unary_stream_rpc_method_handler

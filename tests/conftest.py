@@ -19,7 +19,7 @@ from emulator import Emulator
 from scheduler import Scheduler
 from tests.processes import Program, running
 
-Run = Callable[[Any], OrchestrationState]
+Run = Callable[..., OrchestrationState]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,15 +98,15 @@ def run(emulator: Emulator, instant_items: None, caplog: pytest.LogCaptureFixtur
     caplog.set_level(logging.INFO, logger="worker")
     target = Scheduler(endpoint=emulator.endpoint)
 
-    def run_to_its_end(work_items: Any) -> OrchestrationState:
+    def run_to_its_end(
+        work_items: Any, orchestrator: str = "fan_out_fan_in_orchestrator"
+    ) -> OrchestrationState:
         with (
             DurableTaskSchedulerClient(**target.connection()) as client,
             sample.create_worker(target, concurrency=50) as started,
         ):
             started.start()
-            instance_id = client.schedule_new_orchestration(
-                "fan_out_fan_in_orchestrator", input=work_items
-            )
+            instance_id = client.schedule_new_orchestration(orchestrator, input=work_items)
             state = client.wait_for_orchestration_completion(instance_id, timeout=60)
             assert state is not None
             return state
@@ -117,3 +117,8 @@ def run(emulator: Emulator, instant_items: None, caplog: pytest.LogCaptureFixtur
 def endpoint_of(emulator: Program) -> str:
     """Return the endpoint that an emulator's ready banner names."""
     return next(line.split()[1] for line in emulator.stdout.splitlines() if " gRPC " in line)
+
+
+def dashboard_of(emulator: Program) -> str:
+    """Return the dashboard's address that an emulator's ready banner names."""
+    return next(line.split()[1] for line in emulator.stdout.splitlines() if " Dashboard " in line)

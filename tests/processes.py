@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY
+
 PROJECT = Path(__file__).parent.parent
 
 # A limit for anything that should take a moment, on a machine that is busy with other things.
@@ -25,7 +28,7 @@ needs_signals = pytest.mark.skipif(
 )
 
 # Variables of the machine that would change what a test means.
-_OURS = ("ENDPOINT", "TASKHUB", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING", "DTS_TASK_HUB_NAMES")
+_OURS = ("ENDPOINT", "TASKHUB", "DTS_TASK_HUB_NAMES", *CONNECTION_STRINGS, MANAGED_IDENTITY)
 
 
 def wait_until(
@@ -57,10 +60,17 @@ class Finished:
 class Program:
     """A running process of the project; `stdout` and `stderr` hold what it has said so far."""
 
-    def __init__(self, arguments: Sequence[str], **variables: str) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        executable: str = sys.executable,
+        folder: str = str(PROJECT),
+        **variables: str,
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=PROJECT,
+            [executable, *arguments],
+            cwd=folder,
             env=environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -126,10 +136,20 @@ class Program:
         self.finish()
 
 
+def copy_sample(folder: Path) -> None:
+    """Copy into a folder what a user's own project starts from: all programs but the emulator."""
+    for path in PROJECT.glob("*.py"):
+        shutil.copy(path, folder)
+    for room in ("hosting", "examples"):
+        shutil.copytree(PROJECT / room, folder / room)
+
+
 @contextmanager
-def running(*arguments: str, **variables: str) -> Iterator[Program]:
+def running(
+    *arguments: str, executable: str = sys.executable, folder: str = str(PROJECT), **variables: str
+) -> Iterator[Program]:
     """Run a program of the project for the length of a block."""
-    program = Program(arguments, **variables)
+    program = Program(arguments, executable=executable, folder=folder, **variables)
     try:
         yield program
     finally:
@@ -139,7 +159,9 @@ def running(*arguments: str, **variables: str) -> Iterator[Program]:
             program.finish()
 
 
-def run(*arguments: str, **variables: str) -> Finished:
+def run(
+    *arguments: str, executable: str = sys.executable, folder: str = str(PROJECT), **variables: str
+) -> Finished:
     """Run a program of the project to its end."""
-    with running(*arguments, **variables) as program:
+    with running(*arguments, executable=executable, folder=folder, **variables) as program:
         return program.finish()

@@ -91,7 +91,10 @@ def test_the_files_of_the_image_are_a_worker_that_ends_cleanly_on_sigterm(
     emulator: Emulator, tmp_path: Path
 ) -> None:
     for name in copied_files():
-        shutil.copy(PROJECT / name, tmp_path)
+        if (PROJECT / name).is_dir():
+            shutil.copytree(PROJECT / name, tmp_path / name)
+        else:
+            shutil.copy(PROJECT / name, tmp_path)
     program, script = json.loads(instructions("ENTRYPOINT")[-1])
     assert program == "python"
     with running(str(tmp_path / script), ENDPOINT=emulator.endpoint) as worker:

@@ -12,8 +12,23 @@ import pytest
 
 from tests.processes import PROJECT
 
-SAMPLE = [PROJECT / f"{name}.py" for name in ("worker", "client", "scheduler", "logs", "errors")]
-SAMPLE.append(PROJECT / "progress.py")
+HOSTING = sorted((PROJECT / "hosting").rglob("*.py"))
+EXAMPLES = sorted((PROJECT / "examples").rglob("*.py"))
+PROGRAMS = [PROJECT / f"{name}.py" for name in ("worker", "client", "large_fan_out", "scheduler")]
+SAMPLE = [*PROGRAMS, *HOSTING, *EXAMPLES]
+SAMPLE_MODULES = ("worker", "client", "large_fan_out", "scheduler", "hosting", "examples")
+
+# What a reader takes in at once: the programs of the sample, by their number of lines.
+MOST_LINES = {
+    "worker.py": 120,
+    "client.py": 130,
+    "large_fan_out.py": 70,
+    **{
+        f"examples/{form}/{program}.py": 60
+        for form in ("text_lengths", "word_count")
+        for program in ("worker", "client")
+    },
+}
 EMULATOR = sorted((PROJECT / "emulator").rglob("*.py"))
 OURS = sorted(
     path
@@ -87,7 +102,7 @@ def test_the_sample_never_imports_the_emulator(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EMULATOR, ids=name_of)
 def test_the_emulator_never_imports_the_sample(path: Path) -> None:
-    assert imports_from(path, *(sample.stem for sample in SAMPLE)) == set()
+    assert imports_from(path, *SAMPLE_MODULES) == set()
 
 
 def test_nothing_of_the_emulator_is_loaded_with_the_sample() -> None:
@@ -98,7 +113,7 @@ def test_nothing_of_the_emulator_is_loaded_with_the_sample() -> None:
 
 def test_nothing_of_the_sample_is_loaded_with_the_emulator() -> None:
     loaded = loaded_by("emulator.__main__, emulator.dashboard.app")
-    assert not loaded & {sample.stem for sample in SAMPLE}
+    assert not loaded & set(SAMPLE_MODULES)
 
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
@@ -142,6 +157,59 @@ def test_a_function_of_the_emulator_fits_on_a_screen(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 45, node.name
+
+
+# --- The rooms of the sample ---
+
+
+@pytest.mark.parametrize("path", HOSTING, ids=name_of)
+def test_hosting_knows_no_program_that_it_hosts(path: Path) -> None:
+    assert imports_from(path, "worker", "client", "large_fan_out", "examples") == set()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_the_examples_use_only_hosting_and_the_scheduler(path: Path) -> None:
+    assert imports_from(path, "worker", "client", "large_fan_out") == set()
+
+
+@pytest.mark.parametrize("path", SAMPLE, ids=name_of)
+def test_the_sample_takes_no_private_name_of_the_sdk(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    private = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "os"))
+    }
+    assert private == set()
+
+
+@pytest.mark.parametrize("name", ["worker", "client"])
+def test_no_name_of_the_sample_stands_in_the_progress_bar(name: str) -> None:
+    words = (PROJECT / "hosting" / "progress.py").read_text(encoding="utf-8")
+    tree = ast.parse((PROJECT / f"{name}.py").read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert not {function for function in functions - {"main"} if function in words}
+    assert "total_items" not in words
+
+
+@pytest.mark.parametrize(("name", "most"), MOST_LINES.items())
+def test_a_program_of_the_sample_is_read_in_one_go(name: str, most: int) -> None:
+    assert len((PROJECT / name).read_text(encoding="utf-8").splitlines()) <= most
+
+
+@pytest.mark.parametrize("path", SAMPLE, ids=name_of)
+def test_a_function_of_the_sample_fits_on_a_screen(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    long = {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.end_lineno
+        if node.end_lineno - node.lineno >= 40
+    }
+    assert long == set()
 
 
 @pytest.mark.skipif(not TIMELINE.exists(), reason="there is no timeline yet")

@@ -48,6 +48,25 @@ def test_results_are_counted_summed_and_averaged(
     assert worker.aggregate_results(CONTEXT, results) == aggregate
 
 
+@pytest.mark.parametrize(
+    ("parts", "aggregate"),
+    [
+        ([], {"total_items": 0, "sum": 0, "average": 0}),
+        (
+            [
+                {"total_items": 3, "sum": 14, "average": 14 / 3},
+                {"total_items": 7, "sum": 371, "average": 53.0},
+            ],
+            {"total_items": 10, "sum": 385, "average": 38.5},
+        ),
+    ],
+)
+def test_aggregates_of_parts_are_combined_to_that_of_all(
+    parts: list[dict[str, Any]], aggregate: dict[str, Any]
+) -> None:
+    assert worker.combine_aggregates(CONTEXT, parts) == aggregate
+
+
 # --- The orchestrator ---
 
 
@@ -57,7 +76,6 @@ def test_results_are_counted_summed_and_averaged(
         ([], {"total_items": 0, "sum": 0, "average": 0}),
         ([5], {"total_items": 1, "sum": 25, "average": 25.0}),
         (list(range(1, 11)), {"total_items": 10, "sum": 385, "average": 38.5}),
-        ({"first": 1, "last": 10}, {"total_items": 10, "sum": 385, "average": 38.5}),
     ],
 )
 def test_items_are_fanned_out_and_their_results_fanned_in(

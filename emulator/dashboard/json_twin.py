@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,9 @@ from emulator.tally import Tally
 from emulator.views import ORCHESTRATION_STATUSES, HubView, InstanceDetail, InstanceView, Wanted
 
 Json = dict[str, Any]
+
+# Programs that read JSON give up at some depth; deeper values are given as text.
+MAX_DEPTH = 100
 
 
 def listing(hub: HubView, instances: Iterable[InstanceView], pager: Pager, wanted: Wanted) -> Json:
@@ -37,6 +41,7 @@ def instance(detail: InstanceDetail, steps: Sequence[Step]) -> Json:
     """Describe one instance with all its steps and history events."""
     return {
         **_head(detail.instance),
+        "trace_id": detail.trace_id,
         "input": _value(detail.input),
         "output": _value(detail.output),
         "custom_status": _value(detail.custom_status),
@@ -138,8 +143,8 @@ def _value(value: str | None) -> Any:
     if value is None:
         return None
     try:
-        return json.loads(value, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        return text.parsed(value, MAX_DEPTH, parse_constant=_refuse, parse_float=_finite)
+    except ValueError:
         return value
 
 
@@ -161,6 +166,13 @@ def _progress(tally: Tally | None) -> Json | None:
 
 def _seconds(value: timedelta | None) -> float | None:
     return None if value is None else value.total_seconds()
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number} is larger than any number that programs know")
+    return value
 
 
 def _time(value: datetime | None) -> str | None:

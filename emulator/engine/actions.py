@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from durabletask.internal import orchestrator_service_pb2 as pb
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from emulator.engine import entities
 from emulator.engine.effects import (
-    ActivityReady,
     Effect,
     Operate,
     Send,
@@ -18,15 +16,9 @@ from emulator.engine.effects import (
     Terminate,
     Unlock,
 )
-from emulator.engine.events import (
-    MILLISECOND,
-    copy_fields,
-    event,
-    nanoseconds,
-    text_of,
-    time_of,
-)
-from emulator.engine.model import Activity, Instance, Timer
+from emulator.engine.events import copy_fields, event, text_of, time_of
+from emulator.engine.model import Instance, Timer
+from emulator.engine.outstanding import activity_ready, timer_of
 
 
 def carry_out(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
@@ -36,20 +28,16 @@ def carry_out(instance: Instance, action: pb.OrchestratorAction, now: int) -> li
 
 
 def schedule_activity(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
-    """Offer an activity. For filters, one without a version has that of its orchestration."""
+    """Offer an activity."""
     task = action.scheduleTask
     scheduled = pb.TaskScheduledEvent(name=task.name, tags=task.tags)
     copy_fields(task, scheduled, "version", "input", "parentTraceContext")
     asked = _ask(instance, event(now, action.id, taskScheduled=scheduled), action.id)
-    version = task.version.value if task.HasField("version") else instance.version
-    return [ActivityReady(Activity(instance.instance_id, asked), version or "")]
+    return [activity_ready(instance, asked)]
 
 
 def create_timer(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
-    """Set a timer, which fires strictly after its time.
-
-    SDKs that cut times to milliseconds would otherwise find it early, and set another one.
-    """
+    """Set a timer."""
     fire_at = action.createTimer.fireAt
     _ask(
         instance,
@@ -57,13 +45,6 @@ def create_timer(instance: Instance, action: pb.OrchestratorAction, now: int) ->
         action.id,
     )
     return [SetTimer(timer_of(instance.instance_id, action.id, fire_at))]
-
-
-def timer_of(instance_id: str, timer_id: int, fire_at: Timestamp) -> Timer:
-    """Return the timer that ends an orchestrator's wait until `fire_at`."""
-    due = nanoseconds(fire_at) + MILLISECOND
-    fired = pb.TimerFiredEvent(fireAt=fire_at, timerId=timer_id)
-    return Timer(due, instance_id, event(due, timerFired=fired))
 
 
 def create_sub_orchestration(

@@ -39,6 +39,14 @@ class ActivityReady:
 
 
 @dataclass(frozen=True)
+class LeaveActivity:
+    """An activity that has been offered is waited for no longer, and runs all the same."""
+
+    activity: Activity
+    version: str
+
+
+@dataclass(frozen=True)
 class SetTimer:
     """Something happens later."""
 
@@ -136,6 +144,7 @@ Effect = (
     | TurnGone
     | BatchReady
     | ActivityReady
+    | LeaveActivity
     | SetTimer
     | DropTimers
     | Send

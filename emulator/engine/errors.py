@@ -19,5 +19,13 @@ class ExistsError(RefusedError):
     """What the request wants to create exists already."""
 
 
+class ExhaustedError(RefusedError):
+    """There is no room for more."""
+
+
 class PreconditionError(RefusedError):
     """The request does not go with the present state."""
+
+
+class UnavailableError(RefusedError):
+    """What the request asks for cannot be done at present; it can be later."""

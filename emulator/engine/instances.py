@@ -16,9 +16,10 @@ from emulator.engine.effects import (
     Unlock,
 )
 from emulator.engine.events import event, kind_of, text, text_of, timestamp
-from emulator.engine.failures import failure
+from emulator.engine.failures import failure, shorten, shorten_in
 from emulator.engine.ids import new_id
 from emulator.engine.model import Instance, Timer
+from emulator.engine.outstanding import left_behind
 
 
 def create(
@@ -70,6 +71,7 @@ def deliver(instance: Instance, news: pb.HistoryEvent, now: int) -> list[Effect]
         if instance.status == pb.ORCHESTRATION_STATUS_FAILED and _outlives_failure(news):
             instance.inbox.append(news)
         return []
+    shorten_in(news)
     instance.inbox.append(news)
     instance.updated_at = now
     return readiness(instance)
@@ -156,6 +158,7 @@ def end(
     """End an instance: close its history, tell its parent, give its locks back."""
     completed = pb.ExecutionCompletedEvent(orchestrationStatus=status, result=text(output))
     if reason is not None:
+        shorten(reason)
         completed.failureDetails.CopyFrom(reason)
     instance.history.append(event(now, executionCompleted=completed))
     instance.status, instance.output, instance.failure = status, output, reason
@@ -170,6 +173,8 @@ def end(
         # A rewind may want what is still under way.
         instance.inbox = [news for news in instance.inbox if _outlives_failure(news)]
         return effects
+    if status == pb.ORCHESTRATION_STATUS_COMPLETED:
+        effects += left_behind(instance)
     instance.inbox.clear()
     instance.waits_for.clear()
     effects.append(DropTimers(instance.instance_id))

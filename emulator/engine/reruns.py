@@ -17,6 +17,7 @@ from emulator.engine.events import (
 from emulator.engine.ids import new_id
 from emulator.engine.instances import readiness, release_locks
 from emulator.engine.model import ENDED, Instance
+from emulator.engine.outstanding import left_behind
 
 RUNNING_STATUSES = frozenset(
     {
@@ -81,7 +82,11 @@ def continue_as_new(
 ) -> list[Effect]:
     """Begin a new execution with a new input, an empty history and the events that are left."""
     before = execution_started(instance.history)
-    effects: list[Effect] = [*release_locks(instance), DropTimers(instance.instance_id)]
+    effects: list[Effect] = [
+        *release_locks(instance),
+        *left_behind(instance),
+        DropTimers(instance.instance_id),
+    ]
     instance.execution_id = new_id()
     instance.input = text_of(completion, "result")
     instance.version = text_of(completion, "newVersion") or instance.version

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from threading import RLock
 
-from emulator.engine.model import Entity, Instance
-from emulator.store import EntityFilter, Filter, Key
+from emulator.engine.model import Activity, Entity, Instance, Timer
+from emulator.store import EntityFilter, Filter, Key, Left
 
 
 class MemoryStore:
     """The instances and entities of one task hub, as long as the process lives."""
 
+    problem: str | None = None
+
     def __init__(self) -> None:
+        self.lock = RLock()
         self._instances: dict[str, Instance] = {}
         self._entities: dict[str, Entity] = {}
         self._children: defaultdict[str, set[str]] = defaultdict(set)
+        self._timers: set[Timer] = set()
+        self._left: dict[int, Left] = {}
 
     def instance(self, instance_id: str) -> Instance | None:
         """Return an instance, None if there is none."""
@@ -88,9 +94,40 @@ class MemoryStore:
         found = [self._entities[key] for key in ids if _is_wanted(self._entities[key], wanted)]
         return found[:limit]
 
+    def put_timer(self, timer: Timer) -> None:
+        """Keep a timer of which no instance's history tells: that of a delayed signal."""
+        self._timers.add(timer)
+
+    def remove_timer(self, timer: Timer) -> None:
+        """Forget a timer; one that was not put is no error."""
+        self._timers.discard(timer)
+
+    def leave(self, left: Left) -> None:
+        """Keep an activity of which no instance's history tells any more."""
+        self._left[id(left.activity.scheduled)] = left
+
+    def remove_left(self, activity: Activity) -> None:
+        """Forget an activity; one that was not left is no error."""
+        self._left.pop(id(activity.scheduled), None)
+
     def active(self) -> Iterable[Instance]:
-        """Return nothing: what is in memory does not outlive the process."""
-        return ()
+        """Return the instances of which something is still to come."""
+        return [i for i in self._instances.values() if not i.has_ended or i.waits_for]
+
+    def active_entities(self) -> Iterable[Entity]:
+        """Return the entities that have something to do."""
+        return [e for e in self._entities.values() if e.queue or e.batch]
+
+    def timers(self) -> Iterable[Timer]:
+        """Return the timers that were put."""
+        return list(self._timers)
+
+    def left(self) -> Iterable[Left]:
+        """Return the activities that were left."""
+        return list(self._left.values())
+
+    def check(self) -> None:
+        """Do nothing: memory takes every change."""
 
     def keep(self) -> None:
         """Do nothing: there is nothing that would outlive the process."""

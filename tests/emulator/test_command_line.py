@@ -12,7 +12,8 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.conftest import endpoint_of
+from emulator import __version__
+from tests.conftest import dashboard_of, endpoint_of
 from tests.processes import Program, run, running
 
 FREE_PORTS = ("--port", "0", "--dashboard-port", "0")
@@ -31,9 +32,8 @@ def hubs_of(program: Program) -> str:
 
 def health_of(program: Program) -> int | None:
     """Return the status that /healthz answers with, None if nothing answers."""
-    line = next(line for line in program.stdout.splitlines() if " Dashboard " in line)
     try:
-        with urllib.request.urlopen(f"{line.split()[1]}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"{dashboard_of(program)}/healthz", timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -117,7 +117,7 @@ def test_a_host_that_is_not_this_machine_is_status_2() -> None:
 def test_the_version_names_the_project_and_the_sdk() -> None:
     finished = run("-m", "emulator", "--version")
     assert finished.status == 0
-    assert finished.stdout.endswith(f"(durabletask {version('durabletask')})\n")
+    assert finished.stdout == f"{__version__} (durabletask {version('durabletask')})\n"
 
 
 def test_the_help_names_every_option() -> None:

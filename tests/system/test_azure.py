@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY
 from tests.azure import DeployedScheduler, ManagedIdentity
 from tests.processes import run, running, wait_until
 
@@ -74,16 +75,28 @@ def test_ten_items_run_over_tls_with_a_token_on_every_call(
         assert not [token for token in identity.tokens if token in log]
 
 
+@pytest.mark.parametrize(
+    ("fields", "variable", "chosen"),
+    [
+        ("Authentication=ManagedIdentity;ClientID=mine", {}, "mine"),
+        ("Authentication=ManagedIdentity", {MANAGED_IDENTITY: "of-azd"}, "of-azd"),
+        ("Authentication=DefaultAzure", {MANAGED_IDENTITY: "of-azd"}, "of-azd"),
+        ("Authentication=DefaultAzure;ClientID=mine", {MANAGED_IDENTITY: "of-azd"}, "mine"),
+    ],
+)
 def test_a_client_id_chooses_among_the_identities_of_the_machine(
-    variables: dict[str, str], identity: ManagedIdentity, deployed: DeployedScheduler
+    fields: str,
+    variable: dict[str, str],
+    chosen: str,
+    variables: dict[str, str],
+    identity: ManagedIdentity,
 ) -> None:
-    variables["ENDPOINT"] = (
-        f"Endpoint={deployed.endpoint};TaskHub=default;Authentication=ManagedIdentity;ClientID=me"
-    )
-    with running("worker.py", **variables):
-        client = run("client.py", **variables)
-    assert json.loads(client.stdout) == RESULT
-    assert identity.client_ids == {"me"}
+    endpoint = variables.pop("ENDPOINT")
+    variables[CONNECTION_STRINGS[1]] = f"Endpoint={endpoint};TaskHub=default;{fields}"
+    with running("worker.py", **variables, **variable):
+        client = run("client.py", "2", **variables, **variable)
+    assert json.loads(client.stdout)["sum"] == 5
+    assert identity.client_ids == {chosen}
 
 
 # Tokens that expire

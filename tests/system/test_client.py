@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import struct
-import subprocess
-import sys
 import uuid
 
 import pytest
 
 from tests.processes import (
-    PROJECT,
     Finished,
     Program,
-    environment,
     needs_signals,
     run,
     running,
-    wait_until,
 )
+from tests.terminals import needs_terminal, run_on_terminal
 
 pytestmark = pytest.mark.system
 
@@ -47,6 +41,8 @@ def new_id() -> str:
     [
         ({"TASKHUB": ""}, "TASKHUB is set but empty"),
         ({"ENDPOINT": ""}, "ENDPOINT is set but empty"),
+        ({"TASKHUB": "h\u00fcb"}, "TASKHUB holds a character that no task hub's name has"),
+        ({"TASKHUB": "hub\n2026 client INFO: forged"}, "TASKHUB holds a character"),
         ({"ENDPOINT": "localhost:8080"}, "must begin with http://"),
         ({"ENDPOINT": "ftp://x"}, "must begin with http://"),
     ],
@@ -124,40 +120,29 @@ def test_a_scheduler_that_is_still_starting_is_waited_for(free_port: int) -> Non
             assert client.finish().stdout == '{"total_items": 1, "sum": 1, "average": 1.0}\n'
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals for a test")
+def counts_on(terminal: str, total: int) -> list[int]:
+    """Return the numbers of finished items that a progress bar has shown, each once."""
+    return list(dict.fromkeys(int(n) for n in re.findall(rf"(\d+)/{total} ", terminal)))
+
+
+@needs_terminal
 def test_on_a_terminal_a_progress_bar_counts_the_items(
     scheduler: dict[str, str], worker: Program
 ) -> None:
-    import fcntl
-    import pty
-    import termios
+    stdout, terminal = run_on_terminal("client.py", "20", **scheduler)
+    assert stdout == '{"total_items": 20, "sum": 2870, "average": 143.5}\n'
+    assert counts_on(terminal, 20)[0] == 0  # The total is known before the first item.
+    assert len(counts_on(terminal, 20)) > 1
 
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    client = subprocess.Popen(
-        [sys.executable, "client.py", "20"],
-        cwd=PROJECT,
-        env=environment(**scheduler),
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = b""
 
-    def finished_reading() -> bool:
-        nonlocal shown
-        try:
-            chunk = os.read(ours, 4096)
-        except OSError:  # How Linux says that the other end is closed.
-            return True
-        shown += chunk
-        return not chunk
-
-    wait_until(finished_reading, "the client's terminal is closed")
-    os.close(ours)
-    stdout, _ = client.communicate()
-    assert stdout == b'{"total_items": 20, "sum": 2870, "average": 143.5}\n'
-    assert re.search(rb"\d+/20 ", shown), shown
+@needs_terminal
+def test_the_items_of_a_fan_out_in_parts_are_counted_one_by_one(
+    scheduler: dict[str, str],
+) -> None:
+    with running("worker.py", "--concurrency", "300", **scheduler):
+        _, terminal = run_on_terminal("client.py", "1500", **scheduler)
+    between = [count for count in counts_on(terminal, 1500) if count % 500]
+    assert len(between) > 2
 
 
 def test_piped_there_is_no_progress_bar(scheduler: dict[str, str], worker: Program) -> None:

@@ -38,6 +38,13 @@ def test_the_client_logs_in_the_quickstarts_words(
     messages = [line.split("INFO: ")[1] for line in client.stderr.splitlines()]
     started = messages.pop(3)
     assert started.startswith("Started orchestration with ID = ")
+    instance_id = started.rpartition(" ")[2]
+    page = messages.pop(3)
+    assert re.fullmatch(
+        r"See the run: http://[^/]+:8082/subscriptions/local/schedulers/emulator"
+        rf"/taskhubs/{scheduler['TASKHUB']}/orchestrations/{instance_id}",
+        page,
+    )
     assert messages == [
         f"Using taskhub: {scheduler['TASKHUB']}",
         f"Using endpoint: {scheduler['ENDPOINT']}",

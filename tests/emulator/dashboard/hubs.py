@@ -15,7 +15,15 @@ from emulator.views import ENDED
 from tests.emulator.dashboard.histories import OUTPUT, History, fan_out_fan_in, ns
 
 NUMBERS: dict[str, pb.OrchestrationStatus] = {
-    status_of(number): number for number in pb.OrchestrationStatus.values()
+    status_of(number): number
+    for number in (
+        pb.ORCHESTRATION_STATUS_PENDING,
+        pb.ORCHESTRATION_STATUS_RUNNING,
+        pb.ORCHESTRATION_STATUS_SUSPENDED,
+        pb.ORCHESTRATION_STATUS_COMPLETED,
+        pb.ORCHESTRATION_STATUS_FAILED,
+        pb.ORCHESTRATION_STATUS_TERMINATED,
+    )
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator.views import STATUSES
 from tests.emulator.dashboard.asking import asking, page
@@ -53,6 +54,23 @@ def test_custom_status_is_shown_when_there_is_one() -> None:
 
 def test_a_child_leads_to_its_parent() -> None:
     assert f'href="{HUB}/instances/boss"' in page(ShownHub(make_instance(parent_id="boss")), RUN)
+
+
+@pytest.mark.parametrize(
+    ("trace_parent", "shown"),
+    [
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", True),
+        ("00-<b>-b7ad6b7169203331-01", False),
+        ("", False),
+    ],
+)
+def test_the_trace_that_an_instance_belongs_to_is_named(trace_parent: str, shown: bool) -> None:
+    context = pb.TraceContext(traceParent=trace_parent)
+    started = pb.ExecutionStartedEvent(name="run", parentTraceContext=context)
+    hub = ShownHub(make_instance(history=History().add(0, executionStarted=started)))
+    trace_id = '<dt>Trace ID</dt><dd class="id">0af7651916cd43dd8448eb211c80319c</dd>'
+    assert (trace_id in page(hub, RUN)) == shown
+    assert "Trace ID" not in page(ShownHub(finished_run()), RUN)
 
 
 def test_an_instance_without_history_has_a_page() -> None:

@@ -1,0 +1,1 @@
+"""The quickstart's C# form: how long each of some texts is."""

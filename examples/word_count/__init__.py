@@ -1,0 +1,1 @@
+"""The quickstart's Java form: how many words some sentences have together."""

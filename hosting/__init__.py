@@ -1,0 +1,1 @@
+"""How a worker's and a client's process behave, whatever work they do."""

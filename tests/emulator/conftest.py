@@ -1,0 +1,18 @@
+"""Fixtures of the emulator's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from emulator import Emulator
+from tests.emulator.caller import Caller
+
+
+@pytest.fixture
+def caller(emulator: Emulator) -> Iterator[Caller]:
+    """Give a caller of RPCs, connected to a fresh emulator."""
+    caller = Caller(emulator)
+    yield caller
+    caller.channel.close()

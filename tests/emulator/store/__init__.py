@@ -1,0 +1,1 @@
+"""What is kept of a task hub, in memory or in a file, and found again."""

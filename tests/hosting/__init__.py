@@ -1,0 +1,1 @@
+"""The rooms of hosting/, each on its own."""
