@@ -11,7 +11,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from emulator.engine.events import kind_of
 from emulator.engine.model import ENDED, Entity, Instance
 from emulator.engine.reruns import status_name
-from emulator.family import Families, first_turn_at
+from emulator.family import Families
 from emulator.history import failure_of, public_event
 from emulator.hub import TaskHub
 from emulator.leases import Kind, Leases, WorkerStream
@@ -104,7 +104,7 @@ def detail_of(hub: TaskHub, families: Families, instance: Instance) -> Callable[
 
 
 def _child_view(families: Families, child: Instance) -> ChildView:
-    started = first_turn_at(child)
+    started = families.member(child).first_turn_at
     return ChildView(
         instance_id=child.instance_id,
         status=status_name(child),

@@ -16,8 +16,6 @@ from emulator.tally import Tally
 STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
 """Every status an orchestration instance can have, in the order of its life."""
 
-# Version, trace ID, span ID and flags: https://www.w3.org/TR/trace-context/#traceparent-header
-_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 ORCHESTRATION_STATUSES = {
     0: "RUNNING",
     1: "COMPLETED",
@@ -42,6 +40,9 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "purge": ENDED,
 }
 """Each action on an instance, with the statuses in which it can be done."""
+
+# Version, trace ID, span ID and flags: https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def datetime_of(time: int) -> datetime:

@@ -152,13 +152,6 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _finite(number: str) -> float:
-    value = float(number)
-    if math.isinf(value):
-        raise ValueError(f"{number} is larger than any number that programs know")
-    return value
-
-
 def _progress(tally: Tally | None) -> Json | None:
     if tally is None:
         return None
@@ -173,6 +166,13 @@ def _progress(tally: Tally | None) -> Json | None:
 
 def _seconds(value: timedelta | None) -> float | None:
     return None if value is None else value.total_seconds()
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number} is larger than any number that programs know")
+    return value
 
 
 def _time(value: datetime | None) -> str | None:

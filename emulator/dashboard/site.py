@@ -30,8 +30,8 @@ DONE = {
 }
 """Each action, with what the next page says once it is done."""
 
-# A form holds two payloads at most, each of which may be 1 MiB in three characters per byte.
-MAX_BODY_BYTES = 8 * 1024 * 1024
+# An input of 1 MiB, with three bytes for each as forms write what is no letter, and the rest.
+MAX_FORM_BYTES = 4 * 1024 * 1024
 MAX_FIELDS = 20
 
 
@@ -80,7 +80,7 @@ def _notice(asked: Mapping[str, str]) -> str | None:
 
 async def form_of(request: Request) -> dict[str, str]:
     """Return the fields of a form that was sent, the last value of each."""
-    body = await body_of(request, MAX_BODY_BYTES)
+    body = await body_of(request, MAX_FORM_BYTES)
     try:
         fields = parse_qs(
             body.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS
@@ -96,7 +96,7 @@ async def body_of(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise HTTPException(413, f"A form may have at most {limit:,} bytes.")
+            raise HTTPException(413, f"What is sent may have at most {limit:,} bytes.")
     return bytes(body)
 
 

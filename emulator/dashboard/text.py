@@ -142,8 +142,8 @@ def one_line(value: str | None, length: int) -> str:
 def brief(value: str | None, length: int) -> str:
     """Shorten a value as `one_line` does; an object is named by its members: first 1, last 9."""
     if value is not None and value.startswith("{") and len(value) <= EXCERPT:
-        with suppress(ValueError, RecursionError):
-            members = json.loads(value, parse_float=_Number, parse_int=_Number)
+        with suppress(ValueError):
+            members = parsed(value, MAX_DEPTH, parse_float=_Number, parse_int=_Number)
             value = ", ".join(f"{key} {_laid_out(member)}" for key, member in members.items())
     return one_line(value, length)
 

@@ -11,11 +11,19 @@ from emulator.hub import TaskHub
 from emulator.leases import Kind, WorkerStream
 from emulator.overview import Overview
 from emulator.overview_parts import status_of
-from emulator.views import ENDED, STATUSES
+from emulator.views import ENDED
 from tests.emulator.dashboard.histories import OUTPUT, History, fan_out_fan_in, ns
 
 NUMBERS: dict[str, pb.OrchestrationStatus] = {
-    name: getattr(pb, f"ORCHESTRATION_STATUS_{name}") for name in STATUSES
+    status_of(number): number
+    for number in (
+        pb.ORCHESTRATION_STATUS_PENDING,
+        pb.ORCHESTRATION_STATUS_RUNNING,
+        pb.ORCHESTRATION_STATUS_SUSPENDED,
+        pb.ORCHESTRATION_STATUS_COMPLETED,
+        pb.ORCHESTRATION_STATUS_FAILED,
+        pb.ORCHESTRATION_STATUS_TERMINATED,
+    )
 }
 
 

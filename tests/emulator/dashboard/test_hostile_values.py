@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from emulator.dashboard.site import MAX_BODY_BYTES
+from emulator.dashboard.site import MAX_FORM_BYTES
 from emulator.dashboard.text import pretty
 from tests.emulator.dashboard.asking import HOST, asking
 from tests.emulator.dashboard.hubs import ShownHub, make_instance
@@ -77,9 +77,9 @@ def test_a_sender_that_is_no_address_is_refused(header: str, sender: str) -> Non
 
 def test_a_form_without_end_is_refused_before_it_is_read() -> None:
     client = asking(ShownHub(make_instance(status="RUNNING")))
-    answer = client.post(RUN, headers={"Origin": HOST}, content=b"x" * (MAX_BODY_BYTES + 1))
+    answer = client.post(RUN, headers={"Origin": HOST}, content=b"x" * (MAX_FORM_BYTES + 1))
     assert answer.status_code == 413
-    assert f"at most {MAX_BODY_BYTES:,} bytes" in answer.text
+    assert "at most 4,194,304 bytes" in answer.text
 
 
 def test_a_form_of_thousands_of_fields_is_refused() -> None:

@@ -9,13 +9,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator.views import STATUSES
 from tests.emulator.dashboard.asking import asking, page
-from tests.emulator.dashboard.histories import (
-    OUTPUT,
-    History,
-    at,
-    failed_with,
-    fan_out_fan_in,
-)
+from tests.emulator.dashboard.histories import OUTPUT, History, at, failed_with, fan_out_fan_in
 from tests.emulator.dashboard.hubs import ShownHub, finished_run, make_instance
 
 HUB = "/taskhubs/default"
@@ -71,7 +65,7 @@ def test_a_child_leads_to_its_parent() -> None:
     ],
 )
 def test_the_trace_that_an_instance_belongs_to_is_named(trace_parent: str, shown: bool) -> None:
-    context = pb.TraceContext(traceParent=trace_parent, spanID="b7ad6b7169203331")
+    context = pb.TraceContext(traceParent=trace_parent)
     started = pb.ExecutionStartedEvent(name="run", parentTraceContext=context)
     hub = ShownHub(make_instance(history=History().add(0, executionStarted=started)))
     trace_id = '<dt>Trace ID</dt><dd class="id">0af7651916cd43dd8448eb211c80319c</dd>'
