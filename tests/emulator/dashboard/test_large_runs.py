@@ -13,7 +13,7 @@ from emulator.dashboard.progress import progress_of
 from emulator.tally import Counting, Tally
 from tests.emulator.dashboard.asking import asking, page
 from tests.emulator.dashboard.histories import History, at, ns
-from tests.emulator.dashboard.hubs import ShownHub, family, make_instance, running
+from tests.emulator.dashboard.hubs import NUMBERS, ShownHub, family, make_instance, running
 
 HUB = "/taskhubs/default"
 RUN = f"{HUB}/instances/run-1"
@@ -60,6 +60,7 @@ def test_pace_and_the_time_left_are_told_where_all_parts_have_begun() -> None:
 def test_a_part_that_has_not_begun_may_hold_anything() -> None:
     parent, *parts = family(parts=2, items=100)
     parts[1].history.clear()
+    parts[1].status = NUMBERS["PENDING"]
     hub = ShownHub(parent, *parts)
     assert words(hub, at(11)) == "100 of at least 100 items in 2 parts (1 not started)"
 
@@ -111,7 +112,7 @@ def test_the_list_shows_top_level_instances_with_the_number_of_their_children() 
     assert 'href="?all=yes"' in shown
     everything = page(hub, f"{HUB}?all=yes")
     assert everything.count('<tr id="i-') == 50
-    assert "1–50 of 101 instances" in everything
+    assert "1\N{EN DASH}50 of 101 instances" in everything
 
 
 def test_the_counts_are_those_of_what_is_listed() -> None:
