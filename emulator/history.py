@@ -60,7 +60,7 @@ def read_history(text: str) -> list[history.HistoryEvent]:
     try:
         chunk = Parse(text, pb.HistoryChunk())
         return [public_event(event) for event in chunk.events]
-    except (ParseError, AttributeError, RecursionError) as error:
+    except (ParseError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"This is no history in the protocol's JSON form: {error}") from None
 
 

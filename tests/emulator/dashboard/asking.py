@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from html import unescape
 
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from emulator.dashboard import create_app
@@ -23,3 +25,14 @@ def page(hub: ShownHub, path: str) -> str:
     answer = asking(hub).get(path)
     assert answer.status_code == 200
     return unescape(answer.text)
+
+
+def post(hub: ShownHub, path: str, **form: str) -> Response:
+    """Send a form as one of the dashboard's own pages does."""
+    headers = {"Origin": HOST}
+    return asking(hub).post(path, data=form, headers=headers, follow_redirects=False)
+
+
+def plain(html: str) -> str:
+    """Return a page's words without its tags."""
+    return " ".join(re.sub("<[^>]+>", " ", unescape(html)).split())

@@ -11,7 +11,7 @@ from emulator.hub import TaskHub
 from emulator.leases import Kind, WorkerStream
 from emulator.overview import Overview
 from emulator.overview_parts import status_of
-from emulator.views import ENDED
+from emulator.views import ENDED, Wanted
 from tests.emulator.dashboard.histories import OUTPUT, History, fan_out_fan_in, ns
 
 NUMBERS: dict[str, pb.OrchestrationStatus] = {
@@ -113,6 +113,10 @@ class ShownHub(Overview):
     def has(self, instance_id: str) -> bool:
         """Return whether there is an instance with this ID."""
         return self.real.store.instance(instance_id) is not None
+
+    def instances_count(self) -> int:
+        """Return how many instances there are."""
+        return sum(self.count_by_status(Wanted(top_level=False)).values())
 
     def news(self, instance_id: str = "run-1") -> list[pb.HistoryEvent]:
         """Return what has arrived for an instance."""
