@@ -49,6 +49,7 @@ class Workers:
     def disconnect(self, stream: WorkerStream) -> None:
         """End a worker's stream; its work goes to others."""
         with self._hub.lock:
+            stream.has_gone = True
             if not self._hub.leases.has(stream):
                 return
             self._hub.expire_at(self._hub.leases.disconnect(stream, self._seconds()))
