@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from emulator import __version__
+from emulator import __version__, process
+from emulator.engine.errors import InvalidError
+from emulator.engine.ids import check_task_hub
 from emulator.limits import MAX_PAYLOAD_BYTES
 from emulator.server import Emulator, PortError
 from emulator.store.file import FileError
@@ -30,9 +32,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 after a signal; 2 for a wrong argument, a port that is in use, or a state file that
         cannot be used.
     """
-    args = _parse(argv)
+    process.open_missing_streams()
+    log: process.Log | None = None
+    try:
+        args = _parse(argv)
+        log = process.Log()
+        _configure_logging(log, args.log_level)
+        return _run(args)
+    finally:
+        if log is not None:
+            log.finish()
+        process.flush_streams()
+
+
+def _run(args: argparse.Namespace) -> int:
     _prefer_throughput()
-    _configure_logging(args.log_level)
+    process.raise_file_limit()
     if not _is_loopback(args.host):
         logger.warning(
             "Listening on %s: whoever reaches it can read and change everything, "
@@ -57,8 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PortError, FileError) as error:
         logger.error("%s", error)
         return 2
-    sys.stdout.write(_banner(emulator))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(_banner(emulator))
+        sys.stdout.flush()
+    except OSError as error:
+        logger.warning("Ready at %s; stdout cannot be written to: %s", emulator.endpoint, error)
     while not stop.wait(0.5):  # Windows handles no signal during a wait without an end.
         pass
     logger.info("Stopping")
@@ -112,15 +130,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _configure_logging(level: str) -> None:
+def _configure_logging(log: logging.Handler, level: str) -> None:
     logging.basicConfig(
-        stream=sys.stderr,
+        handlers=[log],
         format="%(asctime)s.%(msecs)03d %(name)s %(levelname)s: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
         level=level.upper(),
     )
     if level != "debug":
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        # It warns of every request that is none.
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 def _prefer_throughput() -> None:
@@ -154,32 +173,42 @@ def _is_loopback(host: str) -> bool:
 
 
 def _port(text: str) -> int:
-    port = int(text) if text.isdecimal() else -1
+    port = int(text) if _is_number(text) else -1
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535)")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a port (0 to 65535)")
     return port
 
 
 def _task_hubs(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise argparse.ArgumentTypeError(f"'{text}' holds an empty task hub name")
+        raise argparse.ArgumentTypeError(f"{text!a} holds an empty task hub name")
+    try:
+        for name in names:
+            check_task_hub(name)
+    except InvalidError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return list(dict.fromkeys(names))
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is written in the digits 0 to 9, and not too long to be read."""
+    return text.isascii() and text.isdecimal() and len(text) < 20
 
 
 def _seconds(text: str) -> float:
     try:
-        seconds = float(text)
+        seconds = float(text) if text.isascii() and "_" not in text else -1
     except ValueError:
         seconds = -1
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a number of seconds, 0 or more")
     return seconds
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
+    if not _is_number(text):
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number, 0 or more")
     return int(text)
 
 

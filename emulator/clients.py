@@ -14,6 +14,7 @@ from emulator.engine.events import event, text
 from emulator.engine.ids import check_instance_id, new_id
 from emulator.engine.model import Entity, Instance
 from emulator.hub import TaskHub
+from emulator.messages import instance_response
 from emulator.store import Filter
 from emulator.waiters import Waiter
 
@@ -55,10 +56,10 @@ class Clients:
             if self._hub.is_closed:
                 answer = None
             elif instance is not None and waiter.is_enough(instance):
-                answer = waiter.answer(instance)
+                answer = instance_response(instance, waiter.with_payloads)
             else:
                 return self._stop_of(instance_id, self._hub.waiters.add(instance_id, waiter))
-        waiter.reply(answer)
+            self._hub.waiters.reply(waiter, answer)
         return lambda: None
 
     def _stop_of(self, instance_id: str, number: int) -> Callable[[], None]:

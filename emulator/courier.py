@@ -48,7 +48,7 @@ class Courier:
     def offer_activity(self, activity: Activity, version: str) -> None:
         """Let workers have an activity."""
         name = activity.scheduled.taskScheduled.name
-        self._hub.leases.offer(Kind.ACTIVITY, name, version, activity)
+        self._hub.offer(Kind.ACTIVITY, name, version, activity)
 
     def _set_timer(self, timer: Timer) -> None:
         self._hub.timers.set(timer.due, timer.target, timer)

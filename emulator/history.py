@@ -1,8 +1,12 @@
-"""The protocol's history events as the SDK's public classes, which the dashboard reads."""
+"""The protocol's history events as the SDK's public classes, for the dashboard, and in files.
+
+A file holds them in the protocol's own JSON form, as one HistoryChunk.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime, timezone
 from typing import Any
@@ -10,7 +14,7 @@ from typing import Any
 from durabletask import history
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.task import FailureDetails
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, MessageToJson, Parse, ParseError
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
@@ -40,6 +44,24 @@ def public_event(event: pb.HistoryEvent) -> history.HistoryEvent:
         ),
     )
     return made
+
+
+def history_json(events: Iterable[pb.HistoryEvent]) -> str:
+    """Return history events in the protocol's JSON form."""
+    return MessageToJson(pb.HistoryChunk(events=events))
+
+
+def read_history(text: str) -> list[history.HistoryEvent]:
+    """Return the events of a history in the protocol's JSON form.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        chunk = Parse(text, pb.HistoryChunk())
+        return [public_event(event) for event in chunk.events]
+    except (ParseError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"This is no history in the protocol's JSON form: {error}") from None
 
 
 def failure_of(failure: pb.TaskFailureDetails | None) -> FailureDetails | None:

@@ -186,7 +186,11 @@ class TaskHub:
         """Let workers have the operations of an entity that can run."""
         entity = self.store.entity(entity_id)
         if entity is not None and entity_id not in self._batches:
-            self._batches[entity_id] = self.leases.offer(Kind.ENTITY, entity.name, "", entity_id)
+            self._batches[entity_id] = self.offer(Kind.ENTITY, entity.name, "", entity_id)
+
+    def offer(self, kind: Kind, name: str, version: str, subject: object) -> WorkItem:
+        """Let workers have a new work item."""
+        return self.leases.offer(kind, name, version, subject, self.now() / SECOND)
 
     def take_item(self, item: WorkItem) -> None:
         """Take a work item out: it has been answered, or nobody needs its answer any more."""
@@ -250,6 +254,6 @@ class TaskHub:
 
     def _offer_now(self, instance: Instance) -> None:
         version = instance.version or ""
-        self._turns[instance.instance_id] = self.leases.offer(
+        self._turns[instance.instance_id] = self.offer(
             Kind.ORCHESTRATOR, instance.name, version, instance.instance_id
         )

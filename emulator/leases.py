@@ -7,11 +7,13 @@ under its lock and passes the time in.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from queue import Empty, SimpleQueue
+
+from emulator.work_record import WorkRecord
 
 # How long an item rests that workers keep giving back, so that they do not spin on it.
 REST_SECONDS = 1.0
@@ -30,7 +32,8 @@ class WorkItem:
     """A unit of work. `subject` is what the task hub needs to build its message.
 
     `token` is the completion token of the present lease; `earlier_tokens` are those of
-    earlier leases with which it may still be completed.
+    earlier leases with which it may still be completed. `waits_since` and `given_at` say when it
+    began to wait and when its holder was sent it, in seconds since 1970.
     """
 
     kind: Kind
@@ -43,6 +46,8 @@ class WorkItem:
     last_holder: WorkerStream | None = None
     earlier_tokens: list[str] = field(default_factory=list)
     abandoned: int = 0
+    waits_since: float = 0.0
+    given_at: float | None = None
 
 
 @dataclass(eq=False)
@@ -53,11 +58,17 @@ class WorkerStream:
 
     `outbox` ends with None once the stream is closed. An item in it counts only while its
     holder is this stream: a late answer from an earlier holder may have completed it.
+
+    `names` are those that `accepts` takes of each kind, None for all; `record` is what it has
+    done so far.
     """
 
     limits: dict[Kind, int]
     accepts: Callable[[Kind, str, str], bool]
     streams_history: bool = False
+    names: dict[Kind, list[str]] | None = None
+    peer: str = ""
+    record: WorkRecord = field(default_factory=WorkRecord)
     outbox: SimpleQueue[WorkItem | None] = field(default_factory=SimpleQueue)
     held: dict[Kind, set[WorkItem]] = field(default_factory=lambda: {kind: set() for kind in Kind})
 
@@ -92,6 +103,11 @@ class Leases:
         """How many worker streams are connected."""
         return len(self._streams)
 
+    @property
+    def connected(self) -> Sequence[WorkerStream]:
+        """The worker streams that are connected, the oldest first."""
+        return self._streams
+
     def has(self, stream: WorkerStream) -> bool:
         """Return whether the stream is connected."""
         return stream in self._streams
@@ -105,10 +121,16 @@ class Leases:
         """Return how many work items no worker has taken yet."""
         return sum(len(queue) for queue in self._waiting.values())
 
-    def offer(self, kind: Kind, name: str, version: str, subject: object) -> WorkItem:
+    def waiting_items(self) -> Iterator[Sequence[WorkItem]]:
+        """Yield the items that wait, those of one name and version at a time."""
+        return (queue for queue in self._waiting.values() if queue)
+
+    def offer(
+        self, kind: Kind, name: str, version: str, subject: object, now: float = 0.0
+    ) -> WorkItem:
         """Add a new work item and lease it at once if a worker has room for it."""
         number = next(self._numbers)
-        item = WorkItem(kind, name, version, str(number), subject, order=number)
+        item = WorkItem(kind, name, version, str(number), subject, order=number, waits_since=now)
         self._items[item.token] = item
         self._wait(item)
         self._dispatch(kind)
@@ -216,7 +238,7 @@ class Leases:
     def _release(self, item: WorkItem) -> None:
         if item.holder is not None:
             item.holder.held[item.kind].discard(item)
-            item.last_holder, item.holder = item.holder, None
+            item.last_holder, item.holder, item.given_at = item.holder, None, None
 
     def _dispatch(self, kind: Kind) -> None:
         """Lease waiting items, each to the least busy stream that accepts it.

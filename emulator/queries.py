@@ -141,6 +141,6 @@ def _key(token: str, what: str) -> Key | None:
     if not token:
         return None
     time, _, instance_id = token.partition("|")
-    if not (time.isascii() and time.isdecimal() and instance_id):
+    if not (time.isascii() and time.isdecimal() and len(time) < 20 and instance_id):
         raise InvalidError(f"The {what} is none that this scheduler has given.")
     return int(time), instance_id

@@ -15,9 +15,10 @@ import grpc
 
 from emulator.clock import SkippingClock
 from emulator.engine.errors import UnavailableError
+from emulator.engine.ids import check_task_hub
 from emulator.hub import TaskHub
 from emulator.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
-from emulator.routing import handlers_of
+from emulator.routing import MAX_STREAMS, handlers_of
 from emulator.store.file import StateFile
 
 if TYPE_CHECKING:
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("emulator")
 
-# Every waiting client and every worker's stream holds one; threads are made when needed.
-MAX_THREADS = 4096
+# Streams hold a thread each, waiting clients none, and calls are short.
+MAX_THREADS = MAX_STREAMS + 64
+
+# A peer that is frozen, or whose cable is cut, is found within the sum of the two.
+KEEPALIVE_SECONDS = 10
+KEEPALIVE_TIMEOUT_SECONDS = 10
 
 SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),  # Otherwise a taken port is silently shared.
@@ -38,6 +43,9 @@ SERVER_OPTIONS = (
     # Clients may send keep-alive pings as often as they like.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
 )
 
 
@@ -64,6 +72,9 @@ class Emulator:
 
     Raises:
         ValueError: `skip_time` with a `db_file`, whose times would lie in the future.
+
+    Raises:
+        InvalidError: a task hub's name is none.
 
     Example:
         with Emulator() as emulator:
@@ -95,7 +106,7 @@ class Emulator:
         self._new_hub = partial(
             TaskHub, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes
         )
-        self._task_hubs = tuple(task_hubs)
+        self._task_hubs = tuple(map(check_task_hub, task_hubs))
         self._dashboard_read_only = dashboard_read_only
         self._server: grpc.Server | None = None
         self._dashboard: WebServer | None = None

@@ -156,7 +156,7 @@ class Service:
 
     def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Call) -> Iterator[pb.WorkItem]:
         """Stream work items to a worker, never more at once than it says it can hold."""
-        stream = new_stream(request)
+        stream = new_stream(request, context.peer())
         if context.add_callback(lambda: self._workers.disconnect(stream)):
             yield from self._workers.connect(stream)
 
@@ -251,9 +251,6 @@ class Service:
         reply: Reply,
         is_enough: Callable[[Instance], bool],
     ) -> None:
-        def answer(instance: Instance) -> pb.GetInstanceResponse:
-            return instance_response(instance, request.getInputsAndOutputs)
-
         def send(response: pb.GetInstanceResponse | None) -> None:
             if response is None:
                 context.set_code(grpc.StatusCode.UNAVAILABLE)
@@ -262,7 +259,8 @@ class Service:
                 reply(response)
             reply(None)
 
-        stop = self._clients.wait(request.instanceId, Waiter(is_enough, answer, send))
+        waiter = Waiter(is_enough, request.getInputsAndOutputs, send, context.peer())
+        stop = self._clients.wait(request.instanceId, waiter)
         # The callback comes when the client goes away, and at the deadline it has set.
         if not context.add_callback(stop):
             stop()

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator.engine.model import Instance
-
-# Answers are sent on these threads: whoever has changed an instance does not wait for clients.
-SENDERS = 4
+from emulator.messages import instance_response
+from emulator.senders import Senders
 
 Reply = Callable[[pb.GetInstanceResponse | None], None]
 
 
 @dataclass(frozen=True)
 class Waiter:
-    """A client that is answered, by `reply`, once `is_enough`; None sends it away unanswered."""
+    """A client that is answered, by `reply`, once `is_enough`; None sends it away unanswered.
+
+    `peer` is the connection that it has come by.
+    """
 
     is_enough: Callable[[Instance], bool]
-    answer: Callable[[Instance], pb.GetInstanceResponse]
+    with_payloads: bool
     reply: Reply
+    peer: str = ""
 
 
 class Waiters:
@@ -32,7 +35,7 @@ class Waiters:
     def __init__(self) -> None:
         self._numbers = itertools.count()
         self._waiting: dict[str, dict[int, Waiter]] = {}
-        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="replies")
+        self._senders = Senders()
 
     def __len__(self) -> int:
         return sum(len(waiters) for waiters in self._waiting.values())
@@ -55,15 +58,21 @@ class Waiters:
         waiters = self._waiting.get(instance.instance_id)
         if not waiters:
             return
+        # Thousands may wait for the same: they share one message.
+        answer = cache(partial(instance_response, instance))
         for number, waiter in list(waiters.items()):
             if waiter.is_enough(instance):
                 self.remove(instance.instance_id, number)
-                self._senders.submit(waiter.reply, waiter.answer(instance))
+                self.reply(waiter, answer(waiter.with_payloads))
+
+    def reply(self, waiter: Waiter, answer: pb.GetInstanceResponse | None) -> None:
+        """Send a client its answer, without waiting until it is sent."""
+        self._senders.send(waiter.peer, partial(waiter.reply, answer))
 
     def close(self) -> None:
         """Send everybody away."""
         waiting, self._waiting = self._waiting, {}
         for waiters in waiting.values():
             for waiter in waiters.values():
-                self._senders.submit(waiter.reply, None)
-        self._senders.shutdown()
+                self.reply(waiter, None)
+        self._senders.close()

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import threading
+import time
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+logger = logging.getLogger("emulator")
+
+# More connections are closed at once: a browser keeps six.
+MAX_CONNECTIONS = 100
+
+# How long a connection has to send a whole request.
+REQUEST_SECONDS = 10.0
+
+# asyncio takes as many connections at a time, and complains of each that it has no room for.
+BACKLOG = 16
+
+COMPLAINT_SECONDS = 60.0
 
 
 class WebServer:
@@ -20,9 +38,16 @@ class WebServer:
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            app,
+            http=_BoundedProtocol,
+            ws="none",
+            backlog=BACKLOG,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="web", daemon=True
         )
@@ -35,6 +60,61 @@ class WebServer:
         self._socket.close()
 
 
+class _BoundedProtocol(H11Protocol):
+    """A connection that is closed if there are too many, or if it takes too long to ask."""
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+        else:
+            self._begin_limit()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request; once it is whole, the time belongs to its answer."""
+        self._begin_limit()
+        super().data_received(data)
+        asked = self.cycle
+        if asked is not None and not asked.more_body and not asked.response_complete:
+            self._end_limit()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._end_limit()
+        super().connection_lost(exc)
+
+    def _begin_limit(self) -> None:
+        if self._limit is None:
+            self._limit = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def _end_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+
+class _Server(uvicorn.Server):
+    """Says once a minute, in one line, that there is no room for another connection."""
+
+    _complained_at = -COMPLAINT_SECONDS
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        asyncio.get_running_loop().set_exception_handler(self._complain)
+        await super().startup(sockets)
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and "accept" in context["message"]):
+            loop.default_exception_handler(context)
+        elif time.monotonic() - self._complained_at >= COMPLAINT_SECONDS:
+            self._complained_at = time.monotonic()
+            logger.warning("The dashboard takes no connection for now: %s", error)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -45,7 +125,7 @@ def _listen(host: str, port: int) -> socket.socket:
             # Lets a restart take the port at once; a port that is listened on stays taken.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(128)
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -13,7 +13,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from emulator.engine import entities, instances, turns
 from emulator.engine.errors import InvalidError
 from emulator.engine.events import SECOND, copy_fields, event
-from emulator.engine.failures import fail_activity, fail_batch, fail_turn, failure
+from emulator.engine.failures import fail_activity, fail_batch, fail_turn, failure, shorten
 from emulator.engine.model import Activity
 from emulator.hub import TaskHub
 from emulator.leases import Kind, WorkerStream, WorkItem
@@ -38,6 +38,7 @@ class Workers:
     def connect(self, stream: WorkerStream) -> Iterator[pb.WorkItem]:
         """Let a worker's stream take part, and yield its messages until it is closed."""
         with self._hub.lock:
+            stream.record.connected_at = self._seconds()
             self._hub.leases.connect(stream)
         if self._hub.is_closed:
             self.disconnect(stream)
@@ -63,6 +64,7 @@ class Workers:
             if item is None:
                 return None
             with self._hub.lock:
+                item.given_at = self._seconds()
                 message = self._messages.of(item, stream) if item.holder is stream else None
                 if message is None and item.holder is stream:
                     self._hub.take_item(item)
@@ -93,7 +95,7 @@ class Workers:
             problem = oversized(whole, self._hub.max_payload_bytes)
             if problem:
                 fail_turn(whole, _too_large(problem))
-            self._hub.take_item(item)
+            self._take(item)
             self._hub.change(instance, turns.settle, whole)
 
     def complete_activity(self, answer: pb.ActivityResponse) -> None:
@@ -113,10 +115,12 @@ class Workers:
                     f"The activity is task {asked.eventId} of '{instance_id}', "
                     f"not task {answer.taskId} of '{answer.instanceId}'."
                 )
+            if answer.HasField("failureDetails"):
+                shorten(answer.failureDetails)
             problem = oversized(answer, self._hub.max_payload_bytes)
             if problem:
                 fail_activity(answer, _too_large(f"Activity '{item.name}': {problem}"))
-            self._hub.take_item(item)
+            self._take(item)
             instance = self._hub.store.instance(instance_id)
             if instance is not None and instance.waits_for.get(asked.eventId) is asked:
                 news = _activity_ended(answer, self._hub.now())
@@ -135,13 +139,13 @@ class Workers:
             entity = self._hub.store.entity(str(item.subject)) if item is not None else None
             if item is None or entity is None:
                 return
-            if answer.HasField("failureDetails") or answer.requiresState:
+            if answer.HasField("failureDetails") or answer.requiresState or not answer.results:
                 self.abandon(answer.completionToken)
                 return
             problem = oversized(answer, self._hub.max_payload_bytes)
             if problem:
                 fail_batch(answer, entity.state, _too_large(problem))
-            self._hub.take_item(item)
+            self._take(item)
             self._hub.change_entity(entity.entity_id, entities.settle, answer)
 
     def abandon(self, token: str) -> None:
@@ -152,7 +156,7 @@ class Workers:
     def _find(self, token: str, kind: Kind) -> WorkItem | None:
         item = self._hub.leases.find(token)
         if item is None:
-            logger.debug("Dropped a completion that came late, or twice: %s", token)
+            logger.debug("Dropped a completion that came late, or twice: %a", token)
             return None
         if item.kind is not kind:
             raise InvalidError(
@@ -160,11 +164,18 @@ class Workers:
             )
         return item
 
+    def _take(self, item: WorkItem) -> None:
+        """Take a work item out that has been answered, to the credit of who has it."""
+        worker = item.holder or item.last_holder
+        if worker is not None:
+            worker.record.note(item.kind.value, self._seconds())
+        self._hub.take_item(item)
+
     def _seconds(self) -> float:
         return self._hub.now() / SECOND
 
 
-def new_stream(request: pb.GetWorkItemsRequest) -> WorkerStream:
+def new_stream(request: pb.GetWorkItemsRequest, peer: str = "") -> WorkerStream:
     """Return the stream of a worker: what it accepts, and how much it may hold (0 = no limit)."""
     return WorkerStream(
         limits={
@@ -174,7 +185,21 @@ def new_stream(request: pb.GetWorkItemsRequest) -> WorkerStream:
         },
         accepts=_accepts(request),
         streams_history=pb.WORKER_CAPABILITY_HISTORY_STREAMING in request.capabilities,
+        names=_names(request),
+        peer=peer,
     )
+
+
+def _names(request: pb.GetWorkItemsRequest) -> dict[Kind, list[str]] | None:
+    """Return the names that the worker's filters list, None where it has no filters."""
+    if not request.HasField("workItemFilters"):
+        return None
+    filters = request.workItemFilters
+    return {
+        Kind.ORCHESTRATOR: [one.name for one in filters.orchestrations],
+        Kind.ACTIVITY: [one.name for one in filters.activities],
+        Kind.ENTITY: [one.name for one in filters.entities],
+    }
 
 
 def _accepts(request: pb.GetWorkItemsRequest) -> Callable[[Kind, str, str], bool]:

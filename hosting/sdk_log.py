@@ -9,7 +9,7 @@ import time
 
 import grpc
 
-from hosting.errors import SCHEDULER_ERRORS, explain
+from hosting.errors import SCHEDULER_ERRORS, details_of, explain
 from hosting.logs import SDK_LOGGER
 from scheduler import Scheduler
 
@@ -48,24 +48,28 @@ class SdkLog(logging.Filter):
             words = explain(error, self._target)
             record.msg, record.args = message.replace(str(error), words), None
             record.exc_info = None
-            return record.levelno >= logging.ERROR or self._is_news(error, words)
+            # The details differ between the addresses of one host.
+            kind = words.replace(details_of(error), "")
+            return record.levelno >= logging.ERROR or self._is_news(error, kind)
         if message.startswith(CONNECTED) and self._due:
             self._hold(record)
             return False
+        if self._held:
+            self._believe()  # Work has come.
         return True
 
-    def _is_news(self, error: BaseException, words: str) -> bool:
+    def _is_news(self, error: BaseException, kind: str) -> bool:
         """Return whether a complaint has not been made for its pause."""
         if isinstance(error, grpc.RpcError) and "Locally cancelled by application" in str(error):
             return False  # The worker has closed the stream itself.
         with self._lock:
             self._forget_held()
             now = time.monotonic()
-            self._last_was_shown = now >= self._due.get(words, 0)
+            self._last_was_shown = now >= self._due.get(kind, 0)
             if self._last_was_shown:
-                pause = self._pauses.get(words, FIRST_PAUSE_SECONDS)
-                self._due[words] = now + pause
-                self._pauses[words] = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                pause = self._pauses.get(kind, FIRST_PAUSE_SECONDS)
+                self._due[kind] = now + pause
+                self._pauses[kind] = min(2 * pause, LONGEST_PAUSE_SECONDS)
             return self._last_was_shown
 
     def _hold(self, record: logging.LogRecord) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emulator.dashboard import create_app
 from tests.browser import chromium, serving
-from tests.emulator.dashboard.fake_hub import FakeHub, finished_run, make_instance
+from tests.emulator.dashboard.hubs import ShownHub, finished_run, make_instance
 
 DOCS = Path(__file__).parents[1] / "docs"
 RUN = "7c0f1f5e9d5b4c6f8a3e2b1d4f6a8c90"
@@ -19,7 +19,7 @@ PICTURES = {
 }
 
 
-def task_hub() -> FakeHub:
+def task_hub() -> ShownHub:
     """Make a task hub on the day after one has met the sample."""
     failed = make_instance("order-1029", status="FAILED", created=-340, took=0.48)
     stopped = make_instance("nightly-2026-11-23", status="TERMINATED", created=-3725, took=61.5)
@@ -32,7 +32,7 @@ def task_hub() -> FakeHub:
             ("e94ab7c61d0843f2a1b5c7d9e8f60312", -1480, 1.89),
         )
     ]
-    return FakeHub(finished_run(RUN), large, failed, stopped, *earlier)
+    return ShownHub(finished_run(RUN), large, failed, stopped, *earlier)
 
 
 def main() -> None:

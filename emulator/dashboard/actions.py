@@ -1,10 +1,10 @@
-"""What a reader can do to an instance. The guard has checked by now who asks."""
+"""What a reader can do to instances. The guard has checked by now who asks."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qs
+from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -12,57 +12,46 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from emulator.dashboard.links import hub_path, instance_path
-from emulator.views import ActionRefusedError, HubView
-
-DONE = {
-    "suspend": "Asked to suspend.",
-    "resume": "Asked to resume.",
-    "terminate": "Asked to terminate.",
-    "restart": "Restarted: this is the new instance.",
-    "purge": "The instance is purged.",
-    "raise_event": "The event is sent.",
-}
-"""Each action, with what the next page says once it is done."""
-
-ALLOWED = {
-    "PENDING": ("terminate", "raise_event"),
-    "RUNNING": ("suspend", "terminate", "raise_event"),
-    "SUSPENDED": ("resume", "terminate", "raise_event"),
-    "COMPLETED": ("restart", "purge"),
-    "FAILED": ("restart", "purge"),
-    "TERMINATED": ("restart", "purge"),
-}
-"""The actions that a page offers for each status; the task hub has the last word."""
+from emulator.dashboard.listing import moment_of, wanted_of
+from emulator.dashboard.site import Site, form_of, in_words
+from emulator.views import HubView
 
 
 class Actions:
-    """Carries out the forms on an instance's page, then sends the browser to the outcome."""
+    """Carries out the forms of instances' pages, then sends the browser to the outcome."""
 
-    def __init__(self, hubs: Mapping[str, HubView]) -> None:
-        self._hubs = hubs
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     async def post(self, request: Request) -> Response:
-        """Do what the form field `action` names."""
-        body = (await request.body()).decode(errors="replace")
-        form = {name: values[-1] for name, values in parse_qs(body).items()}
-        path = request.path_params
-        url = await run_in_threadpool(self._act, path["hub"], path["instance_id"], form)
-        return RedirectResponse(f"{url}?done={form['action']}", status_code=303)
-
-    def _act(self, hub_name: str, instance_id: str, form: Mapping[str, str]) -> str:
-        """Return the address where the outcome can be seen."""
-        hub = self._hubs.get(hub_name)
-        if hub is None:
-            raise HTTPException(404, f"There is no task hub {hub_name}.")
-        act = _ACTS.get(form.get("action", ""))
+        """Do what the form field `action` names to one instance."""
+        hub, form = self._site.hub(request), await form_of(request)
+        instance_id, action = request.path_params["instance_id"], form.get("action", "")
+        act = _ACTS.get(action)
         if act is None:
             raise HTTPException(400, "There is no such action.")
-        try:
-            return act(hub, instance_id, form)
-        except KeyError:
-            raise HTTPException(404, f"There is no instance {instance_id}.") from None
-        except ActionRefusedError as refusal:
-            raise HTTPException(409, str(refusal)) from refusal
+        with in_words(f"instance {instance_id}"):
+            url = await run_in_threadpool(act, hub, instance_id, form)
+        return RedirectResponse(f"{url}?done={action}", status_code=303)
+
+    async def purge_all(self, request: Request) -> Response:
+        """Purge what the list has shown: the ended instances of its filter, none created since."""
+        hub, form = self._site.hub(request), await form_of(request)
+        shown_at = moment_of(form.get("shown_at", ""))
+        if form.get("action") != "purge_all" or shown_at is None:
+            raise HTTPException(400, "There is no such action.")
+        wanted = wanted_of(form, shown_at)
+        end = min(filter(None, (wanted.created_to, shown_at)))
+        purged = await run_in_threadpool(hub.purge_all, replace(wanted, created_to=end))
+        return RedirectResponse(f"{hub_path(hub.name)}?purged={purged}", status_code=303)
+
+
+def check_json(text: str, what: str) -> None:
+    """Refuse a text that is not JSON, unless it is empty; `what` names it for the reader."""
+    try:
+        json.loads(text or "null")
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"{what} is not JSON: {error}.") from error
 
 
 def _suspend(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
@@ -93,10 +82,7 @@ def _raise_event(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str
     name, data = form.get("name", "").strip(), form.get("data", "").strip()
     if not name:
         raise HTTPException(400, "An event needs a name.")
-    try:
-        json.loads(data or "null")
-    except ValueError as error:
-        raise HTTPException(400, f"The event's data is not JSON: {error}.") from error
+    check_json(data, "The event's data")
     hub.raise_event(instance_id, name, data)
     return instance_path(hub.name, instance_id)
 

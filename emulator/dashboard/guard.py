@@ -59,8 +59,15 @@ class Guard:
         if method in ("GET", "HEAD"):
             return None
         sender = headers.get("origin") or headers.get("referer") or ""
-        if urlsplit(sender).netloc.lower() != host.lower():
+        if _netloc(sender) != host.lower():
             return PlainTextResponse("Only the dashboard's own pages may do this.\n", 403)
+        return None
+
+
+def _netloc(address: str) -> str | None:
+    try:
+        return urlsplit(address).netloc.lower()
+    except ValueError:
         return None
 
 

@@ -34,6 +34,31 @@ def instance_path(hub: str, instance_id: str) -> str:
     return f"{hub_path(hub)}/instances/{quote(instance_id, safe='')}"
 
 
+def start_path(hub: str) -> str:
+    """Return the address of the page that starts an orchestration."""
+    return f"{hub_path(hub)}/start"
+
+
+def workers_path(hub: str) -> str:
+    """Return the address of the page of a task hub's workers."""
+    return f"{hub_path(hub)}/workers"
+
+
+def entities_path(hub: str) -> str:
+    """Return the address of the list of a task hub's entities."""
+    return f"{hub_path(hub)}/entities"
+
+
+def entity_path(hub: str, entity_id: str) -> str:
+    """Return the address of an entity's page; signals are posted to the same address."""
+    return f"{entities_path(hub)}/{quote(entity_id, safe='')}"
+
+
+def history_path(hub: str, instance_id: str) -> str:
+    """Return the address of an instance's history as a file."""
+    return f"{hub_path(hub)}/histories/{quote(instance_id, safe='')}"
+
+
 def query_changer(current: Mapping[str, str]) -> Callable[..., str]:
     """Make a function that returns the current query with some parameters changed.
 

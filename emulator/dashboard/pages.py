@@ -1,149 +1,100 @@
-"""The pages that one can read, each also as JSON for scripts."""
+"""The pages of task hubs, their instances and their workers, each also as JSON for scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.templating import Jinja2Templates
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from emulator.dashboard import json_twin, text
-from emulator.dashboard.actions import ALLOWED, DONE
+from emulator.dashboard import json_twin
+from emulator.dashboard.failed import places_of_failure, steps_of_detail
 from emulator.dashboard.instance_page import InstancePage
-from emulator.dashboard.links import Pager, hub_path, instance_path, page_number, query_changer
-from emulator.dashboard.timeline import steps_of
-from emulator.views import STATUSES, HubView, InstanceView
-
-INSTANCES_PER_PAGE = 50
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The instances of a task hub that a request asks for."""
-
-    hub: HubView
-    instances: list[InstanceView]
-    pager: Pager
-    status: str | None
-    search: str
+from emulator.dashboard.links import hub_path, instance_path
+from emulator.dashboard.listing import AGES, listing_of
+from emulator.dashboard.site import Site, in_words, wants_json
+from emulator.views import ALLOWED, InstanceDetail, Wanted
 
 
 class Pages:
     """Renders the task hubs as they are at the moment of the request."""
 
-    def __init__(self, hubs: Mapping[str, HubView], *, read_only: bool) -> None:
-        self._hubs = hubs
-        self._templates = Jinja2Templates(env=_environment())
-        self._allowed: Mapping[str, tuple[str, ...]] = {} if read_only else ALLOWED
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     def hubs(self, request: Request) -> Response:
         """Show every task hub with its counts and workers."""
-        return self._page(request, "hubs.html", hubs=self._hubs.values())
+        hubs = [(hub, hub.count_by_status(Wanted())) for hub in self._site.hubs.values()]
+        return self._site.page(request, "hubs.html", hubs=hubs)
 
     def instances(self, request: Request) -> Response:
         """Show a page of a task hub's instances, newest first."""
-        if _wants_json(request):
+        if wants_json(request):
             return self.instances_json(request)
-        listing = self._listing(request)
-        counts = listing.hub.count_by_status()
-        return self._page(
-            request, "instances.html", hub=listing.hub, listing=listing, counts=counts
+        hub = self._site.hub(request)
+        now = datetime.now(timezone.utc)
+        listing = listing_of(hub, request.query_params, now)
+        everything = sum(hub.count_by_status(Wanted(top_level=False)).values())
+        return self._site.page(
+            request, "instances.html", hub=hub, listing=listing, everything=everything, ages=AGES
         )
 
     def instances_json(self, request: Request) -> Response:
         """Give the same page of instances to scripts."""
-        listing = self._listing(request)
-        return JSONResponse(json_twin.listing(listing.hub, listing.instances, listing.pager))
+        hub = self._site.hub(request)
+        found = listing_of(hub, request.query_params, datetime.now(timezone.utc))
+        return JSONResponse(json_twin.listing(hub, found.instances, found.pager, found.wanted))
 
     def instance(self, request: Request) -> Response:
         """Show one instance; an ID that ends in .json wins over the JSON twin of another."""
-        hub, instance_id = self._hub(request), request.path_params["instance_id"]
-        as_json = _wants_json(request)
+        hub, instance_id = self._site.hub(request), request.path_params["instance_id"]
+        as_json = wants_json(request)
         detail = hub.instance(instance_id)
         if detail is None and instance_id.endswith(".json"):
             as_json = True
             detail = hub.instance(instance_id.removesuffix(".json"))
         if detail is None:
             raise HTTPException(404, f"There is no instance {instance_id} in task hub {hub.name}.")
-        steps = steps_of(detail.history, ended=detail.instance.completed_at is not None)
+        steps = steps_of_detail(detail)
         if as_json:
             return JSONResponse(json_twin.instance(detail, steps))
-        page = InstancePage(detail, steps, request.query_params, datetime.now(timezone.utc))
-        actions = self._allowed.get(detail.instance.status, ())
-        return self._page(request, "instance.html", hub=hub, page=page, actions=actions)
+        places = places_of_failure(hub, detail, steps) if detail.failure else []
+        now = datetime.now(timezone.utc)
+        page = InstancePage(detail, steps, request.query_params, now, places)
+        return self._site.page(
+            request, "instance.html", hub=hub, page=page, actions=self._actions(detail)
+        )
 
-    def error(self, request: Request, error: Exception) -> Response:
-        """Say what is wrong, as a page or as JSON."""
-        assert isinstance(error, HTTPException)
-        if _wants_json(request) or request.url.path.endswith(".json"):
-            return JSONResponse({"error": error.detail}, error.status_code)
-        return self._page(request, "error.html", error.status_code, error=error)
+    def _actions(self, detail: InstanceDetail) -> list[str]:
+        if self._site.read_only:
+            return []
+        status = detail.instance.status
+        return [action for action, statuses in ALLOWED.items() if status in statuses]
 
-    def _hub(self, request: Request) -> HubView:
-        name = request.path_params["hub"]
-        if name not in self._hubs:
-            raise HTTPException(404, f"There is no task hub {name}.")
-        return self._hubs[name]
+    def history_file(self, request: Request) -> Response:
+        """Give an instance's history as a file, in the protocol's JSON form."""
+        hub, instance_id = self._site.hub(request), request.path_params["instance_id"]
+        with in_words(f"instance {instance_id}"):
+            content = hub.history_file(instance_id)
+        name = "".join(c if c.isalnum() and c.isascii() else "-" for c in instance_id)
+        headers = {"Content-Disposition": f'attachment; filename="history-{name}.json"'}
+        return Response(content, media_type="application/json", headers=headers)
 
-    def _listing(self, request: Request) -> Listing:
-        hub, asked = self._hub(request), request.query_params
-        status = asked.get("status")
-        if status not in STATUSES:
-            status = None
-        search, number = asked.get("search", "").strip(), page_number(asked.get("page"))
-        while True:
-            offset = (number - 1) * INSTANCES_PER_PAGE
-            found, total = hub.instances(
-                status=status, search=search, offset=offset, limit=INSTANCES_PER_PAGE
-            )
-            pager = Pager(total, INSTANCES_PER_PAGE, number)
-            if found or number == pager.page:
-                return Listing(hub, found, pager, status, search)
-            number = pager.page
+    def workers(self, request: Request) -> Response:
+        """Show the workers of a task hub, and the work that waits for one."""
+        hub = self._site.hub(request)
+        workers, waiting = hub.workers(), hub.waiting()
+        if wants_json(request):
+            return JSONResponse(json_twin.plain({"workers": workers, "waiting": waiting}))
+        return self._site.page(
+            request, "workers.html", hub=hub, streams=workers, waiting_items=waiting
+        )
 
-    def _page(
-        self, request: Request, template: str, status_code: int = 200, **context: object
-    ) -> Response:
-        context |= {
-            "now": datetime.now(timezone.utc),
-            "notice": DONE.get(request.query_params.get("done", "")),
-            "query": query_changer(request.query_params),
-        }
-        return self._templates.TemplateResponse(request, template, context, status_code)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "clock": text.clock,
-        "count": text.count,
-        "duration": text.duration,
-        "excerpt": text.excerpt,
-        "iso": text.iso,
-        "one_line": text.one_line,
-        "precise": text.precise,
-        "tick": text.tick,
-    }
-    environment.globals |= {
-        "hub_path": hub_path,
-        "instance_path": instance_path,
-        "statuses": STATUSES,
-    }
-    return environment
-
-
-def _wants_json(request: Request) -> bool:
-    accepted = request.headers.get("accept", "")
-    return "application/json" in accepted and "text/html" not in accepted
+    def as_in_docker(self, request: Request) -> Response:
+        """Lead from the address that the Docker emulator's dashboard has to ours."""
+        path = request.path_params
+        instance_id = path.get("instance_id")
+        return RedirectResponse(
+            instance_path(path["hub"], instance_id) if instance_id else hub_path(path["hub"])
+        )

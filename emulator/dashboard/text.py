@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 EXCERPT = 600
 """A value longer than this is cut until the reader asks for all of it."""
 
+MAX_DEPTH = 32
+"""JSON that is nested deeper stays as it came: indented, it would be longer than it is deep."""
+
+MAX_GROWTH = 4
+"""Nor is it laid out if that makes it more than so many times as long."""
+
+_ALWAYS = 20_000
 _WIDTH = 80
 
 
@@ -64,6 +74,12 @@ def precise(value: datetime) -> str:
     return iso(value)[11:-1]
 
 
+def about(value: timedelta) -> str:
+    """Format a time to come, no more exact than anybody can know: 1 s, 23 s, 5 min 10 s."""
+    seconds = max(1, round(value.total_seconds()))
+    return f"{seconds} s" if seconds < 60 else duration(timedelta(seconds=seconds))
+
+
 def count(number: int, noun: str = "") -> str:
     """Format 1 step, 1,000 steps."""
     return f"{number:,}" + (f" {noun}" + ("" if number == 1 else "s") if noun else "")
@@ -80,9 +96,39 @@ def pretty(value: str) -> str:
     """Lay JSON text out with as few lines as fit the width; other text stays as it is."""
     try:
         # Numbers stay as they were written: 1.50 and 10**400 are not for us to round.
-        return _laid_out(json.loads(value, parse_float=_Number, parse_int=_Number))
-    except (ValueError, RecursionError):
+        laid_out = _laid_out(parsed(value, MAX_DEPTH, parse_float=_Number, parse_int=_Number))
+    except ValueError:
         return value
+    return laid_out if len(laid_out) <= max(MAX_GROWTH * len(value), _ALWAYS) else value
+
+
+def parsed(value: str, max_depth: int, **options: Any) -> Any:
+    """Return the value behind a JSON text that a page can show; `options` are those of json.loads.
+
+    Raises:
+        ValueError: it is no JSON, is nested too deep, or holds half a character.
+    """
+    try:
+        found = json.loads(value, **options)
+    except RecursionError:
+        raise ValueError("It is nested too deep.") from None
+    level = [found]
+    for _ in range(max_depth):
+        level = [part for one in level for part in _parts(one) if isinstance(part, (list, dict))]
+        if not level:
+            break
+    else:
+        raise ValueError(f"It is nested more than {max_depth} deep.")
+    if "\\ud" in value.lower():
+        # Half a surrogate pair is valid in JSON, and cannot be sent to any browser.
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def one_line(value: str | None, length: int) -> str:
@@ -91,6 +137,20 @@ def one_line(value: str | None, length: int) -> str:
         return ""
     line = " ".join(value[: 2 * length].split())
     return line if len(line) <= length and len(value) <= 2 * length else line[: length - 1] + "…"
+
+
+def brief(value: str | None, length: int) -> str:
+    """Shorten a value as `one_line` does; an object is named by its members: first 1, last 9."""
+    if value is not None and value.startswith("{") and len(value) <= EXCERPT:
+        with suppress(ValueError):
+            members = parsed(value, MAX_DEPTH, parse_float=_Number, parse_int=_Number)
+            value = ", ".join(f"{key} {_laid_out(member)}" for key, member in members.items())
+    return one_line(value, length)
+
+
+def rate(per_second: float) -> str:
+    """Format 812/s, 0.8/s."""
+    return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s"
 
 
 class _Number(str):

@@ -7,83 +7,64 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from functools import singledispatchmethod
 
 from durabletask import history as h
 from durabletask.task import FailureDetails
 
-RUNNING, COMPLETED, FAILED, UNFINISHED = "RUNNING", "COMPLETED", "FAILED", "UNFINISHED"
-"""A step's statuses. UNFINISHED: its instance ended first, so it never will."""
+from emulator.dashboard.steps import (
+    COMPLETED,
+    FAILED,
+    RUNNING,
+    UNFINISHED,
+    WAITING,
+    Attempt,
+    Step,
+)
+
+Given = Mapping[tuple[int, datetime], tuple[datetime, datetime]]
+Started = Mapping[str, datetime | None]
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One try at a step, from being scheduled to its answer."""
-
-    started_at: datetime
-    ended_at: datetime | None = None
-    failure: FailureDetails | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """One activity, timer, sub-orchestration, entity call, event or suspension."""
-
-    number: int
-    kind: str
-    name: str
-    status: str
-    attempts: tuple[Attempt, ...]
-    input: str | None = None
-    output: str | None = None
-    child_id: str | None = None
-
-    @property
-    def started_at(self) -> datetime:
-        """When it was first scheduled; the history does not say when a worker took it."""
-        return self.attempts[0].started_at
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """When its last attempt was answered, None while it has not been."""
-        return self.attempts[-1].ended_at
-
-    @property
-    def failure(self) -> FailureDetails | None:
-        """Why the last attempt failed."""
-        return self.attempts[-1].failure
-
-    @property
-    def duration(self) -> timedelta | None:
-        """From the first attempt's start to the last one's end, waits between included."""
-        if self.ended_at is None:
-            return None
-        return max(self.ended_at - self.started_at, timedelta(0))
-
-
-def steps_of(history: Iterable[h.HistoryEvent], *, ended: bool) -> list[Step]:
+def steps_of(
+    history: Iterable[h.HistoryEvent],
+    *,
+    ended: bool,
+    given: Given | None = None,
+    started: Started | None = None,
+) -> list[Step]:
     """Return the steps in the order in which they were scheduled; `ended`: the instance has.
 
     A retry of the Python SDK schedules the same event ID again after a timer: these attempts
     become one step, and the timer between them is no step of its own. Until that happens the
     history cannot tell whether a failed step will be retried, so it counts as failed.
+
+    Args:
+        history: the events.
+        ended: whether the instance has ended.
+        given: when a worker was given each activity (its number, when it was scheduled) first
+            and last; without it an activity runs from when it was scheduled.
+        started: when the first turn of each sub-orchestration was, None before it.
     """
-    reader = _Reader()
+    reader = _Reader(given, started or {})
     for event in history:
         reader.read(event)
     steps = [step for step in reader.steps if step is not None]
     if ended:
-        steps = [replace(s, status=UNFINISHED) if s.status == RUNNING else s for s in steps]
+        going_on = (WAITING, RUNNING)
+        steps = [replace(s, status=UNFINISHED) if s.status in going_on else s for s in steps]
     return [replace(step, number=number) for number, step in enumerate(steps, start=1)]
 
 
 class _Reader:
     """Walks a history once and remembers which step each answer belongs to."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Given | None, started: Started) -> None:
+        self._given = given
+        self._started = started
         self.steps: list[Step | None] = []
         self._index: dict[int | str, int] = {}
         self._turn = 0
@@ -100,7 +81,8 @@ class _Reader:
 
     @read.register
     def _(self, event: h.TaskScheduledEvent) -> None:
-        self._start(event.event_id, event, "activity", event.name, event.input)
+        attempt = self._queued(event)
+        self._start(event.event_id, event, "activity", event.name, event.input, attempt=attempt)
 
     @read.register
     def _(self, event: h.TaskCompletedEvent) -> None:
@@ -112,8 +94,13 @@ class _Reader:
 
     @read.register
     def _(self, event: h.SubOrchestrationInstanceCreatedEvent) -> None:
-        child = event.instance_id
-        self._start(event.event_id, event, "sub-orchestration", event.name, event.input, child)
+        child, kind = event.instance_id, "sub-orchestration"
+        attempt = Attempt(event.timestamp)
+        if child in self._started:
+            attempt = Attempt(event.timestamp, self._started[child], is_queued=True)
+        self._start(
+            event.event_id, event, kind, event.name, event.input, attempt=attempt, child_id=child
+        )
 
     @read.register
     def _(self, event: h.SubOrchestrationInstanceCompletedEvent) -> None:
@@ -145,8 +132,9 @@ class _Reader:
 
     @read.register
     def _(self, event: h.EntityOperationCalledEvent) -> None:
-        name = f"{event.target_instance_id or 'entity'} {event.operation}"
-        self._start(event.request_id, event, "entity call", name, event.input)
+        entity, kind = event.target_instance_id, "entity call"
+        name = f"{entity or 'entity'} {event.operation}"
+        self._start(event.request_id, event, kind, name, event.input, entity_id=entity)
 
     @read.register
     def _(self, event: h.EntityOperationCompletedEvent) -> None:
@@ -159,12 +147,12 @@ class _Reader:
     @read.register
     def _(self, event: h.EntityOperationSignaledEvent) -> None:
         name = f"{event.target_instance_id or 'entity'} {event.operation}"
-        self._happen(event, "entity signal", name, event.input)
+        self._happen(event, "entity signal", name, event.input, event.target_instance_id)
 
     @read.register
     def _(self, event: h.EntityLockRequestedEvent) -> None:
-        name = ", ".join(event.lock_set)
-        self._start(event.critical_section_id, event, "entity lock", name, None)
+        name, entity = ", ".join(event.lock_set), next(iter(event.lock_set), None)
+        self._start(event.critical_section_id, event, "entity lock", name, None, entity_id=entity)
 
     @read.register
     def _(self, event: h.EntityLockGrantedEvent) -> None:
@@ -178,6 +166,14 @@ class _Reader:
     def _(self, event: h.ExecutionResumedEvent) -> None:
         self._finish("suspension", event, None)
 
+    def _queued(self, event: h.TaskScheduledEvent) -> Attempt:
+        """Return the attempt at an activity, with the times when workers were given it."""
+        if self._given is None:
+            return Attempt(event.timestamp)
+        first, last = self._given.get((event.event_id, event.timestamp), (None, None))
+        again = last if last != first else None
+        return Attempt(event.timestamp, first, again, is_queued=True)
+
     def _start(
         self,
         key: int | str,
@@ -185,17 +181,24 @@ class _Reader:
         kind: str,
         name: str,
         given: str | None,
+        *,
+        attempt: Attempt | None = None,
         child_id: str | None = None,
+        entity_id: str | None = None,
     ) -> None:
-        attempt = Attempt(event.timestamp)
+        attempt = attempt or Attempt(event.timestamp)
+        status = RUNNING if attempt.begun_at else WAITING
         before = self._step(key)
         if before and before.failure and (before.kind, before.name) == (kind, name):
             attempts = (*before.attempts, attempt)
-            self.steps[self._index[key]] = replace(before, status=RUNNING, attempts=attempts)
+            self.steps[self._index[key]] = replace(before, status=status, attempts=attempts)
             self._forget_retry_timer(key)
             return
         self._index[key] = len(self.steps)
-        self.steps.append(Step(0, kind, name, RUNNING, (attempt,), given, child_id=child_id))
+        number = key if isinstance(key, int) else None
+        self.steps.append(
+            Step(0, kind, name, status, (attempt,), given, None, child_id, entity_id, number)
+        )
 
     def _finish(self, key: int | str, event: h.HistoryEvent, output: str | None) -> None:
         self._answer(key, COMPLETED, ended_at=event.timestamp, output=output)
@@ -205,9 +208,17 @@ class _Reader:
         self._answer(key, FAILED, ended_at=event.timestamp, failure=failure)
         self._turn_of[key] = self._turn
 
-    def _happen(self, event: h.HistoryEvent, kind: str, name: str, given: str | None) -> None:
-        attempt = Attempt(event.timestamp, event.timestamp)
-        self.steps.append(Step(0, kind, name, COMPLETED, (attempt,), given))
+    def _happen(
+        self,
+        event: h.HistoryEvent,
+        kind: str,
+        name: str,
+        given: str | None,
+        entity_id: str | None = None,
+    ) -> None:
+        attempt = Attempt(event.timestamp, ended_at=event.timestamp)
+        step = Step(0, kind, name, COMPLETED, (attempt,), given, entity_id=entity_id)
+        self.steps.append(step)
 
     def _answer(
         self,
@@ -219,7 +230,7 @@ class _Reader:
         failure: FailureDetails | None = None,
     ) -> None:
         step = self._step(key)
-        if step is None or step.status != RUNNING:
+        if step is None or step.status not in (WAITING, RUNNING):
             return
         last = replace(step.attempts[-1], ended_at=ended_at, failure=failure)
         self.steps[self._index[key]] = replace(

@@ -6,7 +6,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator.engine.effects import BatchReady, Effect, Operate, Send, SetTimer, StartOther
 from emulator.engine.errors import InvalidError
-from emulator.engine.events import copy_fields, event, time_of
+from emulator.engine.events import check_readable, copy_fields, event, time_of
 from emulator.engine.failures import fail_batch, failure
 from emulator.engine.ids import check_entity_id, check_instance_id, new_id
 from emulator.engine.model import Entity, Timer
@@ -28,6 +28,22 @@ def targets_of(message: pb.SendEntityMessageAction) -> list[str]:
             request = message.entityLockRequested
             return [*request.lockSet[request.position :]] or [""]
     return []
+
+
+def check_message(message: pb.SendEntityMessageAction) -> None:
+    """Refuse a message to an entity that cannot be delivered.
+
+    Raises:
+        InvalidError: it names what is no entity, or a time or a place in a lock set that is none.
+    """
+    for entity_id in targets_of(message):
+        check_entity_id(entity_id)
+    request = message.entityLockRequested
+    if message.HasField("entityLockRequested") and request.position not in range(
+        len(request.lockSet)
+    ):
+        raise InvalidError(f"The lock set has no place {request.position}.")
+    check_readable(message)
 
 
 def operate(entity: Entity, operation: pb.HistoryEvent, now: int) -> list[Effect]:
@@ -104,7 +120,7 @@ def settle(entity: Entity, answer: pb.EntityBatchResult, now: int) -> list[Effec
 
     Operations without a result have not been run: they come first in the next batch.
     """
-    _refuse_bad_ids(entity, answer)
+    _refuse_bad_actions(entity, answer)
     effects: list[Effect] = []
     done = entity.batch[: len(answer.results)]
     entity.queue[:0] = entity.batch[len(done) :]
@@ -119,16 +135,17 @@ def settle(entity: Entity, answer: pb.EntityBatchResult, now: int) -> list[Effec
     return [*effects, *advance(entity, now)]
 
 
-def _refuse_bad_ids(entity: Entity, answer: pb.EntityBatchResult) -> None:
-    """Fail the operations of a batch that would create what no ID may name."""
+def _refuse_bad_actions(entity: Entity, answer: pb.EntityBatchResult) -> None:
+    """Fail the operations of a batch that ask for what cannot be: a wrong ID, a wrong time."""
     try:
         for action in answer.actions:
             if action.HasField("sendSignal"):
                 check_entity_id(action.sendSignal.instanceId)
             elif action.startNewOrchestration.instanceId:
                 check_instance_id(action.startNewOrchestration.instanceId)
+            check_readable(action)
     except InvalidError as error:
-        fail_batch(answer, entity.state, failure("InvalidInstanceId", str(error)))
+        fail_batch(answer, entity.state, failure("InvalidRequest", str(error)))
 
 
 def _reply(call: pb.EntityOperationCalledEvent, result: pb.OperationResult, now: int) -> Send:

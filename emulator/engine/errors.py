@@ -19,6 +19,10 @@ class ExistsError(RefusedError):
     """What the request wants to create exists already."""
 
 
+class ExhaustedError(RefusedError):
+    """There is no room for more."""
+
+
 class PreconditionError(RefusedError):
     """The request does not go with the present state."""
 

@@ -15,6 +15,9 @@ from emulator.engine.errors import InvalidError
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 
+# Protobuf reads no message that is nested more than 100 deep. An event lies in a work item.
+MAX_DEPTH = 80
+
 
 def timestamp(time: int) -> Timestamp:
     """Return a time in nanoseconds since 1970 as protobuf has it."""
@@ -35,9 +38,31 @@ def time_of(message: Message, field: str) -> int | None:
     if not message.HasField(field):
         return None
     value: Timestamp = getattr(message, field)
+    _check_time(value, field)
+    return nanoseconds(value)
+
+
+def check_readable(message: Message, room: int = MAX_DEPTH) -> None:
+    """Refuse what a worker has made up and nobody could read: at any depth, and that itself.
+
+    Raises:
+        InvalidError: a time in it is none that the protocol knows, or it is nested too deep.
+    """
+    if not room:
+        raise InvalidError(f"A message is nested more than {MAX_DEPTH} deep.")
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        for part in value if field.is_repeated else [value]:
+            if isinstance(part, Timestamp):
+                _check_time(part, field.name)
+            else:
+                check_readable(part, room - 1)
+
+
+def _check_time(value: Timestamp, field: str) -> None:
     if not (-62_135_596_800 <= value.seconds < 253_402_300_800 and 0 <= value.nanos < SECOND):
         raise InvalidError(f"'{field}' is not a valid time.")
-    return nanoseconds(value)
 
 
 def text(value: str | None) -> StringValue | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from emulator.engine.errors import InvalidError
@@ -38,6 +39,23 @@ def check_entity_id(entity_id: str) -> str:
     if not entity_id.startswith("@") or not name or not separator:
         raise InvalidError(f"The entity ID '{entity_id}' is not of the form @name@key.")
     return entity_id
+
+
+def check_task_hub(name: str) -> str:
+    """Return the name of a task hub that is to be served.
+
+    It goes into gRPC's metadata, which takes ASCII alone, and into the addresses of pages.
+
+    Raises:
+        InvalidError: it is empty or too long, or has other characters than letters, digits, '-',
+            '_' and '.'; or it begins like a hidden file, or ends like a page's JSON.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name) or name.endswith(".json"):
+        raise InvalidError(
+            f"The task hub name {name!a} is none: it may have 1 to 64 letters, digits, '-', '_' "
+            "and '.', not begin with '.', and not end in '.json'."
+        )
+    return name
 
 
 def _check_characters(text: str, what: str) -> None:

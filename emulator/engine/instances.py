@@ -16,7 +16,7 @@ from emulator.engine.effects import (
     Unlock,
 )
 from emulator.engine.events import event, kind_of, text, text_of, timestamp
-from emulator.engine.failures import failure
+from emulator.engine.failures import failure, shorten, shorten_in
 from emulator.engine.ids import new_id
 from emulator.engine.model import Instance, Timer
 from emulator.engine.outstanding import left_behind
@@ -71,6 +71,7 @@ def deliver(instance: Instance, news: pb.HistoryEvent, now: int) -> list[Effect]
         if instance.status == pb.ORCHESTRATION_STATUS_FAILED and _outlives_failure(news):
             instance.inbox.append(news)
         return []
+    shorten_in(news)
     instance.inbox.append(news)
     instance.updated_at = now
     return readiness(instance)
@@ -157,6 +158,7 @@ def end(
     """End an instance: close its history, tell its parent, give its locks back."""
     completed = pb.ExecutionCompletedEvent(orchestrationStatus=status, result=text(output))
     if reason is not None:
+        shorten(reason)
         completed.failureDetails.CopyFrom(reason)
     instance.history.append(event(now, executionCompleted=completed))
     instance.status, instance.output, instance.failure = status, output, reason

@@ -22,12 +22,18 @@ ENDED = frozenset(
 class Turn:
     """What a worker has been given and has not answered yet: the first `count` of the inbox.
 
-    `parts` are the parts of an answer that comes in several messages.
+    `parts` are the parts of an answer that comes in several messages, `size` is their bytes.
     """
 
     started: pb.HistoryEvent
     count: int
     parts: list[pb.OrchestratorResponse] = field(default_factory=list)
+    size: int = 0
+
+    def drop_parts(self) -> None:
+        """Forget the parts of an answer that have come."""
+        self.parts.clear()
+        self.size = 0
 
 
 @dataclass(eq=False)

@@ -8,12 +8,15 @@ from emulator.engine import entities
 from emulator.engine.actions import carry_out
 from emulator.engine.effects import Effect, StatusChanged
 from emulator.engine.errors import InvalidError
-from emulator.engine.events import event
-from emulator.engine.failures import fail_turn, failure
-from emulator.engine.ids import check_entity_id, check_instance_id
+from emulator.engine.events import check_readable, event, execution_started
+from emulator.engine.failures import check_events, fail_turn, failure
+from emulator.engine.ids import check_instance_id
 from emulator.engine.instances import end, readiness
 from emulator.engine.model import Instance, Turn
 from emulator.engine.reruns import continue_as_new, rewrite
+
+# How much an answer that comes in parts may have altogether.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 # What an orchestrator may end a turn with.
 COMPLETIONS = frozenset(
@@ -68,21 +71,31 @@ def add_part(instance: Instance, part: pb.OrchestratorResponse) -> pb.Orchestrat
     if turn is None or not part.HasField("chunkIndex"):
         return part
     if part.chunkIndex.value == 0:
-        turn.parts.clear()
+        turn.drop_parts()
     turn.parts.append(part)
+    turn.size += part.ByteSize()
+    if turn.size > MAX_ANSWER_BYTES:
+        turn.drop_parts()
+        return _too_large(part)
     if part.isPartial:
         return None
     whole = pb.OrchestratorResponse()
     whole.CopyFrom(turn.parts[0])
     for later in turn.parts[1:]:
         whole.actions.extend(later.actions)
-    turn.parts.clear()
+    turn.drop_parts()
     return whole
+
+
+def _too_large(part: pb.OrchestratorResponse) -> pb.OrchestratorResponse:
+    problem = f"The answer to a turn has more than {MAX_ANSWER_BYTES:,} bytes."
+    fail_turn(part, failure("TurnTooLarge", problem))
+    return part
 
 
 def settle(instance: Instance, answer: pb.OrchestratorResponse, now: int) -> list[Effect]:
     """Take a worker's answer into the history and return what it asks for."""
-    _refuse_bad_ids(answer)
+    _refuse_bad_actions(answer)
     taken = _commit_events(instance, answer, now)
     if answer.HasField("customStatus"):
         instance.custom_status = answer.customStatus.value
@@ -107,17 +120,28 @@ def _orchestrator_started(now: int) -> pb.HistoryEvent:
     return event(now, orchestratorStarted=pb.OrchestratorStartedEvent())
 
 
-def _refuse_bad_ids(answer: pb.OrchestratorResponse) -> None:
-    """Fail an orchestrator that would create what no ID may name."""
+def _refuse_bad_actions(answer: pb.OrchestratorResponse) -> None:
+    """Fail an orchestrator that asks for what cannot be: a wrong ID, a wrong time."""
     try:
         for action in answer.actions:
-            if action.HasField("createSubOrchestration"):
-                check_instance_id(action.createSubOrchestration.instanceId)
-            elif action.HasField("sendEntityMessage"):
-                for entity_id in entities.targets_of(action.sendEntityMessage):
-                    check_entity_id(entity_id)
+            _check_action(action)
     except InvalidError as error:
-        fail_turn(answer, failure("InvalidInstanceId", str(error)))
+        fail_turn(answer, failure("InvalidRequest", str(error)))
+
+
+def _check_action(action: pb.OrchestratorAction) -> None:
+    match action.WhichOneof("orchestratorActionType"):
+        case "createSubOrchestration":
+            check_instance_id(action.createSubOrchestration.instanceId)
+        case "createTimer":
+            check_readable(action.createTimer)
+        case "sendEntityMessage":
+            entities.check_message(action.sendEntityMessage)
+        case "completeOrchestration":
+            check_events(action.completeOrchestration.carryoverEvents)
+        case "rewindOrchestration":
+            check_events(action.rewindOrchestration.newHistory)
+            execution_started(action.rewindOrchestration.newHistory)
 
 
 def _commit_events(
@@ -133,6 +157,8 @@ def _commit_events(
         if answer.HasField("numEventsProcessed"):
             # The worker counts the turn's own first event too.
             count = min(count, max(0, answer.numEventsProcessed.value - 1))
+        if not instance.history:
+            count = max(count, 1)  # What has started it cannot be left for later.
         taken = instance.inbox[:count]
         del instance.inbox[:count]
     instance.history += [turn.started, *taken]

@@ -91,6 +91,23 @@ def test_another_complaint_is_made_at_once(
     assert caplog.messages == [f"Failed: {explain(error, AZURE)}" for error in (DOWN, REFUSED)]
 
 
+def test_the_same_trouble_at_another_address_of_the_host_is_no_other_complaint(
+    log: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    for address in ("ipv4:127.0.0.1:8080", "ipv6:[::1]:8080"):
+        complain(log, call_error("UNAVAILABLE", f"{address}: Connection refused"))
+    assert len(caplog.messages) == 1
+
+
+def test_work_that_comes_proves_the_connection(
+    log: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    complain(log, DOWN)
+    log.info(CONNECTED_LINE)
+    log.info("Orchestrator yielded with 1 task(s)")
+    assert caplog.messages[1:] == [CONNECTED_LINE, "Orchestrator yielded with 1 task(s)"]
+
+
 def test_a_connection_that_is_refused_is_not_called_successful(
     log: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 // Keeps the page fresh: asks for it again every two seconds and changes only what differs,
 // so that scroll position, focus, open disclosures and half-written forms stay.
+// Shows times in the reader's own zone; UTC stays in `datetime` and on hover.
 "use strict";
 
 const EVERY = 2000;
@@ -8,9 +9,10 @@ const main = document.querySelector("main");
 const note = document.getElementById("freshness");
 const button = document.getElementById("pause");
 let paused = sessionStorage.getItem("paused") === "yes";
+let gone = false;
 
 function live() {
-  return main.dataset.live === "yes";
+  return main.dataset.live === "yes" && !gone;
 }
 
 function say(words, state) {
@@ -21,10 +23,39 @@ function say(words, state) {
 function showState() {
   button.hidden = !live();
   button.setAttribute("aria-pressed", String(paused));
+  if (gone) return;
   if (!live()) say("", "");
   else if (paused) say("Paused", "paused");
   else say("Live", "live");
 }
+
+// Times
+
+const pad = (number, length) => String(number).padStart(length, "0");
+
+const styles = {
+  clock: (t) =>
+    `${t.getFullYear()}-${pad(t.getMonth() + 1, 2)}-${pad(t.getDate(), 2)} ` +
+    `${pad(t.getHours(), 2)}:${pad(t.getMinutes(), 2)}:${pad(t.getSeconds(), 2)}`,
+  precise: (t) =>
+    `${pad(t.getHours(), 2)}:${pad(t.getMinutes(), 2)}:${pad(t.getSeconds(), 2)}.` +
+    pad(t.getMilliseconds(), 3),
+};
+
+function zoneName() {
+  const parts = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts(new Date());
+  return parts.find((part) => part.type === "timeZoneName").value;
+}
+
+function useLocalTimes(part) {
+  for (const time of part.querySelectorAll("time[data-local]")) {
+    time.textContent = styles[time.dataset.local](new Date(time.dateTime));
+  }
+  const zone = zoneName();
+  for (const place of part.querySelectorAll("[data-zone]")) place.textContent = zone;
+}
+
+// Changing only what differs
 
 function alike(old, fresh) {
   return old.nodeName === fresh.nodeName && old.id === fresh.id;
@@ -73,14 +104,23 @@ function updateChildren(old, fresh) {
   while (place) drop();
 }
 
+// Asking again
+
 async function refresh() {
   const answer = await fetch(location.href, {
     headers: { Accept: "text/html" },
     signal: AbortSignal.timeout(PATIENCE),
   });
+  if (answer.status === 404) {
+    gone = true;
+    say("This is gone: it was purged, or the emulator has started anew. Shown as it was.", "failing");
+    showState();
+    return;
+  }
   if (!answer.ok) throw new Error(`the dashboard answered ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (paused) return;
+  useLocalTimes(page);
   update(main, page.querySelector("main"));
   showState();
 }
@@ -105,10 +145,21 @@ button.addEventListener("click", () => {
 
 // What has just been done is said once, not again when the page is reloaded.
 const address = new URL(location.href);
-if (address.searchParams.has("done")) {
+if (address.searchParams.has("done") || address.searchParams.has("purged")) {
   address.searchParams.delete("done");
+  address.searchParams.delete("purged");
   history.replaceState(null, "", address);
 }
 
+// A link to an event leads into a turn that may be closed.
+function openTarget() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const turn = target && target.closest("details");
+  if (turn) turn.open = true;
+}
+
+addEventListener("hashchange", openTarget);
+openTarget();
+useLocalTimes(document);
 showState();
 if (live()) setTimeout(keepRefreshing, EVERY);

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from emulator.dashboard import create_app
 from tests.browser import chromium, serving
-from tests.emulator.dashboard.fake_hub import FakeHub
+from tests.emulator.dashboard.hubs import ShownHub
 
 Opener = Callable[..., Page]
 
@@ -21,12 +21,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def hub() -> FakeHub:
-    return FakeHub()
+def hub() -> ShownHub:
+    return ShownHub()
 
 
 @pytest.fixture
-def address(hub: FakeHub) -> Iterator[str]:
+def address(hub: ShownHub) -> Iterator[str]:
     with serving(create_app({"default": hub}, ready=lambda: True)) as url:
         yield url
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from durabletask import history as h
-from durabletask.task import FailureDetails
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from emulator.engine.events import event, text, timestamp
+from emulator.history import public_event
 
 START = datetime(2026, 11, 24, 3, 0, 0, tzinfo=timezone.utc)
 
@@ -18,61 +21,118 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
+def ns(seconds: float) -> int:
+    """Return the same moment in nanoseconds since 1970."""
+    return int(START.timestamp()) * 10**9 + round(seconds * 10**6) * 1000
+
+
+def failed_with(
+    message: str = "no luck",
+    kind: str = "ValueError",
+    stack: str | None = 'File "worker.py", line 7',
+    inner: pb.TaskFailureDetails | None = None,
+) -> pb.TaskFailureDetails:
+    """Return failure details, with their cause if there is one."""
+    return pb.TaskFailureDetails(
+        errorType=kind, errorMessage=message, stackTrace=text(stack), innerFailure=inner
+    )
+
+
 class History:
-    """A history under construction; every method adds one event at the given second."""
+    """A history under construction; every method adds one event at the given second.
+
+    `given` says when a worker was given each activity; by default at once.
+    """
 
     def __init__(self) -> None:
-        self.events: list[h.HistoryEvent] = []
+        self.raw: list[pb.HistoryEvent] = []
+        self.given: dict[tuple[int, int], tuple[int, int]] = {}
+
+    @property
+    def events(self) -> list[h.HistoryEvent]:
+        """The events as the dashboard reads them."""
+        return [public_event(item) for item in self.raw]
 
     def started(self, name: str = "orchestrator", given: str | None = None) -> History:
-        return self._add(h.ExecutionStartedEvent(-1, START, name, input=given))
+        started = pb.ExecutionStartedEvent(name=name, input=text(given))
+        return self.add(0, executionStarted=started)
 
     def turn(self, seconds: float) -> History:
-        return self._add(h.OrchestratorStartedEvent(-1, at(seconds)))
+        return self.add(seconds, orchestratorStarted=pb.OrchestratorStartedEvent())
 
     def scheduled(
-        self, seconds: float, event_id: int, name: str = "work", given: str | None = None
+        self,
+        seconds: float,
+        event_id: int,
+        name: str = "work",
+        given: str | None = None,
+        *,
+        waited: float | None = 0,
+        waited_again: float | None = None,
     ) -> History:
-        return self._add(h.TaskScheduledEvent(event_id, at(seconds), name, input=given))
+        """Schedule an activity that a worker is given `waited` seconds later, None: not yet."""
+        if waited is not None:
+            last = waited if waited_again is None else waited_again
+            self.given[event_id, ns(seconds)] = ns(seconds + waited), ns(seconds + last)
+        scheduled = pb.TaskScheduledEvent(name=name, input=text(given))
+        return self.add(seconds, event_id, taskScheduled=scheduled)
 
     def completed(self, seconds: float, event_id: int, result: str | None = None) -> History:
-        return self._add(h.TaskCompletedEvent(-1, at(seconds), event_id, result))
+        done = pb.TaskCompletedEvent(taskScheduledId=event_id, result=text(result))
+        return self.add(seconds, taskCompleted=done)
 
     def failed(self, seconds: float, event_id: int, message: str = "no luck") -> History:
-        failure = FailureDetails(message, "ValueError", 'File "worker.py", line 7')
-        return self._add(h.TaskFailedEvent(-1, at(seconds), event_id, failure))
+        failed = pb.TaskFailedEvent(taskScheduledId=event_id, failureDetails=failed_with(message))
+        return self.add(seconds, taskFailed=failed)
+
+    def child(
+        self, seconds: float, event_id: int, child_id: str, given: str | None = None
+    ) -> History:
+        created = pb.SubOrchestrationInstanceCreatedEvent(
+            instanceId=child_id, name="part", input=text(given)
+        )
+        return self.add(seconds, event_id, subOrchestrationInstanceCreated=created)
+
+    def child_failed(self, seconds: float, event_id: int, message: str) -> History:
+        failed = pb.SubOrchestrationInstanceFailedEvent(
+            taskScheduledId=event_id, failureDetails=failed_with(message)
+        )
+        return self.add(seconds, subOrchestrationInstanceFailed=failed)
 
     def timer(self, seconds: float, event_id: int, fires: float) -> History:
-        return self._add(h.TimerCreatedEvent(event_id, at(seconds), at(fires)))
+        created = pb.TimerCreatedEvent(fireAt=timestamp(ns(fires)))
+        return self.add(seconds, event_id, timerCreated=created)
 
     def fired(self, seconds: float, timer_id: int) -> History:
-        return self._add(h.TimerFiredEvent(-1, at(seconds), at(seconds), timer_id))
+        fired = pb.TimerFiredEvent(fireAt=timestamp(ns(seconds)), timerId=timer_id)
+        return self.add(seconds, timerFired=fired)
 
     def ended(self, seconds: float, result: str | None = None, status: int = 1) -> History:
-        return self._add(h.ExecutionCompletedEvent(-1, at(seconds), status, result))
+        completed = pb.ExecutionCompletedEvent(
+            orchestrationStatus=status,  # type: ignore[arg-type]  # the number of a status
+            result=text(result),
+        )
+        return self.add(seconds, executionCompleted=completed)
 
-    def add(self, event: h.HistoryEvent) -> History:
-        return self._add(event)
-
-    def _add(self, event: h.HistoryEvent) -> History:
-        self.events.append(event)
+    def add(self, seconds: float, event_id: int = -1, **kind: object) -> History:
+        """Add any event, e.g. timerFired=..."""
+        self.raw.append(event(ns(seconds), event_id, **kind))
         return self
 
 
-def fan_out_fan_in(items: int = 10, *, unfinished: int = 0) -> list[h.HistoryEvent]:
+def fan_out_fan_in(items: int = 10, *, unfinished: int = 0, waited: float = 0) -> History:
     """Write what the quickstart's orchestrator leaves behind; `unfinished` items still run."""
     numbers = range(1, items + 1)
     seconds = {n: FAN_OUT_SECONDS[n % len(FAN_OUT_SECONDS)] for n in numbers}
     history = History().turn(0.01).started("fan_out_fan_in_orchestrator", str(list(numbers)))
     for n in numbers:
-        history.scheduled(0.02, n, "process_work_item", str(n))
+        history.scheduled(0.02, n, "process_work_item", str(n), waited=waited)
     finished = sorted(numbers, key=lambda n: seconds[n])[: items - unfinished]
     for n in finished:
         result = f'{{"item": {n}, "result": {n * n}}}'
         history.turn(seconds[n] + 0.02).completed(seconds[n] + 0.02, n, result)
     if unfinished:
-        return history.events
+        return history
     results = [f'{{"item": {n}, "result": {n * n}}}' for n in numbers]
     history.scheduled(1.95, items + 1, "aggregate_results", f"[{', '.join(results)}]")
-    history.turn(2.05).completed(2.05, items + 1, OUTPUT).ended(2.06, OUTPUT)
-    return history.events
+    return history.turn(2.05).completed(2.05, items + 1, OUTPUT).ended(2.06, OUTPUT)

@@ -8,10 +8,11 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, expect
 
+from emulator.leases import Kind
 from tests.browser import needs_chromium
 from tests.emulator.dashboard.conftest import Opener
-from tests.emulator.dashboard.fake_hub import FakeHub, finished_run, make_instance
 from tests.emulator.dashboard.histories import History, fan_out_fan_in
+from tests.emulator.dashboard.hubs import ShownHub, finished_run, make_instance
 
 pytestmark = needs_chromium
 
@@ -38,10 +39,10 @@ def test_the_first_tab_stop_skips_to_the_content(open_page: Opener) -> None:
     expect(page.get_by_role("main")).to_be_focused()
 
 
-def everything(hub: FakeHub) -> dict[str, str]:
+def everything(hub: ShownHub) -> dict[str, str]:
     """Fill the hub with something of each kind; return the pages that show it."""
-    retried = History().scheduled(0, 1).failed(1, 1).scheduled(2, 1).failed(3, 1).ended(4).events
-    hub.workers, hub.waiting = 0, 2
+    retried = History().scheduled(0, 1).failed(1, 1).scheduled(2, 1).failed(3, 1).ended(4)
+    hub.real.offer(Kind.ACTIVITY, "process_work_item", "", 1)
     hub.put(finished_run())
     hub.put(finished_run("large", items=60))
     hub.put(make_instance("live", status="RUNNING", history=fan_out_fan_in(4, unfinished=3)))
@@ -61,7 +62,7 @@ def everything(hub: FakeHub) -> dict[str, str]:
     }
 
 
-def test_no_page_is_wider_than_a_narrow_screen(hub: FakeHub, open_page: Opener) -> None:
+def test_no_page_is_wider_than_a_narrow_screen(hub: ShownHub, open_page: Opener) -> None:
     for path in list(everything(hub).values())[:-1]:
         page = open_page(path, viewport=NARROW)
         assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
@@ -74,7 +75,7 @@ def test_no_page_is_wider_than_a_narrow_screen(hub: FakeHub, open_page: Opener) 
     ids=["light", "dark", "narrow"],
 )
 def test_axe_finds_nothing_serious(
-    hub: FakeHub, browser: Browser, address: str, settings: dict[str, object]
+    hub: ShownHub, browser: Browser, address: str, settings: dict[str, object]
 ) -> None:
     findings = []
     context = browser.new_context(base_url=address, reduced_motion="reduce", **settings)  # type: ignore[arg-type]

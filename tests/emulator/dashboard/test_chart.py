@@ -6,21 +6,39 @@ from datetime import timedelta
 
 import pytest
 
-from emulator.dashboard.chart import ROWS_BEFORE_GROUPING, Axis, Bar, Group, most_at_once, rows
-from emulator.dashboard.timeline import Step, steps_of
+from emulator.dashboard.chart import (
+    ROWS_BEFORE_GROUPING,
+    Axis,
+    Bar,
+    Group,
+    labels_of,
+    most_at_once,
+    rows,
+)
+from emulator.dashboard.steps import Step
+from emulator.dashboard.timeline import Given, steps_of
+from emulator.views import datetime_of
 from tests.emulator.dashboard.histories import History, at, fan_out_fan_in
 
 AXIS = Axis(at(0), at(10))
 
 
 def only_bar(history: History, axis: Axis = AXIS) -> Bar:
-    [bar] = rows(steps_of(history.events, ended=False), axis)
+    [bar] = rows(steps_of(history.events, ended=False, given=given_of(history)), axis)
     assert isinstance(bar, Bar)
     return bar
 
 
+def given_of(history: History) -> Given:
+    """Return when workers were given a history's activities, as a task hub knows it."""
+    return {
+        (number, datetime_of(scheduled)): (datetime_of(first), datetime_of(last))
+        for (number, scheduled), (first, last) in history.given.items()
+    }
+
+
 def steps(items: int) -> list[Step]:
-    return steps_of(fan_out_fan_in(items), ended=True)
+    return steps_of(fan_out_fan_in(items).events, ended=True)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +62,53 @@ def test_the_shortest_aggregation_begins_after_the_last_item() -> None:
     assert isinstance(item, Bar)
     assert isinstance(aggregation, Bar)
     assert item.spans[0].x + item.spans[0].width <= aggregation.spans[0].x
+
+
+def test_the_wait_for_a_worker_is_a_lead_and_the_run_a_bar() -> None:
+    spans = only_bar(History().scheduled(1, 1, waited=4).completed(7, 1)).spans
+    assert [(s.x, s.width, s.status) for s in spans] == [
+        (10, 40, "WAITING"),
+        (50, 20, "COMPLETED"),
+    ]
+
+
+def test_the_run_of_a_worker_that_was_lost_is_told_from_the_one_that_counts() -> None:
+    history = History().scheduled(1, 1, waited=1, waited_again=5).completed(8, 1)
+    assert [(s.x, s.status) for s in only_bar(history).spans] == [
+        (10, "WAITING"),
+        (20, "UNFINISHED"),
+        (60, "COMPLETED"),
+    ]
+
+
+def test_what_waits_is_not_at_once_with_what_runs() -> None:
+    history = History()
+    for number in range(8):
+        history.scheduled(0, number, waited=number)
+    for number in range(8):
+        history.completed(number + 1, number)
+    assert most_at_once(steps_of(history.events, ended=True, given=given_of(history))) == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "labels"),
+    [
+        (
+            [("run:0001", '{"first": 1, "last": 10}'), ("run:0002", '{"first": 11, "last": 20}')],
+            ["first 1, last 10", "first 11, last 20"],
+        ),
+        ([("run:0001", "1"), ("run:0002", "1"), ("run:0012", "1")], ["…01", "…02", "…12"]),
+        ([("first-order", None), ("second-order", None)], ["first-order", "second-order"]),
+        ([("same", "1"), ("same", "1")], ["same", "same"]),
+    ],
+)
+def test_sub_orchestrations_are_labelled_by_what_tells_them_apart(
+    parts: list[tuple[str, str | None]], labels: list[str]
+) -> None:
+    history = History()
+    for number, (child_id, given) in enumerate(parts):
+        history.child(0, number, child_id, given)
+    assert list(labels_of(steps_of(history.events, ended=False)).values()) == labels
 
 
 def test_each_attempt_has_its_own_piece_of_the_bar() -> None:
@@ -87,29 +152,55 @@ def test_a_thousand_equal_steps_become_one_row_that_tells_their_spread() -> None
     assert group.median == timedelta(seconds=1.115)
 
 
-def test_a_group_takes_its_colour_from_the_member_that_needs_attention() -> None:
+def group_of(history: History) -> Group:
+    """Return the one row of a history with more steps than have a row each."""
+    [group] = rows(steps_of(history.events, ended=False, given=given_of(history)), AXIS)
+    assert isinstance(group, Group)
+    return group
+
+
+def test_one_failure_in_a_thousand_colours_its_share_alone() -> None:
+    history = History()
+    for number in range(1000):
+        history.scheduled(0, number)
+    for number in range(1000):
+        if number == 7:
+            history.failed(5, number)
+        else:
+            history.completed(5, number)
+    group = group_of(history)
+    (main, whole), (failed, share) = group.outlines
+    assert (main, failed) == ("COMPLETED", "FAILED")
+    assert group.counts == {"COMPLETED": 999, "FAILED": 1}
+    heights = {100 - float(piece.split("h")[0]) for piece in share.split("V")[1:-1]}
+    assert heights == {0, 15}, "high enough to be seen, and far from the whole"
+    assert "V0h1" in whole
+
+
+def test_steps_that_all_wait_are_drawn_as_waiting() -> None:
     history = History()
     for number in range(ROWS_BEFORE_GROUPING + 1):
-        history.scheduled(0, number)
-    history.failed(1, 7)
-    [group] = rows(steps_of(history.events, ended=False), AXIS)
-    assert isinstance(group, Group)
-    assert group.status == "FAILED"
+        history.scheduled(2, number, waited=None)
+    group = group_of(history)
+    assert group.counts == {"WAITING": ROWS_BEFORE_GROUPING + 1}
+    assert group.at_once == 0
+    assert group.lead
+    assert (group.lead.x, group.lead.width) == (20, 80)
 
 
 def test_a_group_without_a_finished_step_has_no_spread() -> None:
     history = History()
     for number in range(ROWS_BEFORE_GROUPING + 1):
         history.scheduled(0, number)
-    [group] = rows(steps_of(history.events, ended=False), AXIS)
-    assert isinstance(group, Group)
+    group = group_of(history)
     assert (group.shortest, group.median, group.longest) == (None, None, None)
 
 
 def test_the_outline_of_a_group_falls_as_its_steps_finish() -> None:
     [group, _] = rows(steps(1000), Axis(at(0), at(2.1)))
     assert isinstance(group, Group)
-    heights = [float(piece.split("h")[0]) for piece in group.outline.split("V")[1:-1]]
+    [(_, outline)] = group.outlines
+    heights = [float(piece.split("h")[0]) for piece in outline.split("V")[1:-1]]
     assert len(heights) == 120
     assert (min(heights), heights[-1]) == (0, 100)
 

@@ -7,11 +7,11 @@ from starlette.testclient import TestClient
 
 from emulator.dashboard import create_app
 from tests.emulator.dashboard.asking import asking
-from tests.emulator.dashboard.fake_hub import FakeHub, finished_run
+from tests.emulator.dashboard.hubs import ShownHub, finished_run
 
 
 def status_for(host: str, *allowed: str) -> int:
-    app = create_app({"default": FakeHub()}, ready=lambda: True, allowed_hosts=allowed)
+    app = create_app({"default": ShownHub()}, ready=lambda: True, allowed_hosts=allowed)
     return TestClient(app).get("/", headers={"Host": host}).status_code
 
 
@@ -51,7 +51,7 @@ def test_listening_on_every_interface_admits_every_host_name(everywhere: str) ->
     "path", ["/", "/taskhubs/default/instances/run-1", "/nowhere", "/static/refresh.js", "/healthz"]
 )
 def test_every_answer_forbids_what_no_page_of_ours_does(path: str) -> None:
-    headers = asking(FakeHub(finished_run())).get(path).headers
+    headers = asking(ShownHub(finished_run())).get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -61,7 +61,7 @@ def test_every_answer_forbids_what_no_page_of_ours_does(path: str) -> None:
 
 
 def test_no_page_needs_inline_script_or_style() -> None:
-    shown = asking(FakeHub(finished_run())).get("/taskhubs/default/instances/run-1").text
+    shown = asking(ShownHub(finished_run())).get("/taskhubs/default/instances/run-1").text
     assert "style=" not in shown
     assert "<style" not in shown
     assert shown.count("<script") == shown.count('<script src="/static/') == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.emulator.dashboard.asking import asking
-from tests.emulator.dashboard.fake_hub import FakeHub, finished_run, make_instance, many
 from tests.emulator.dashboard.histories import History
+from tests.emulator.dashboard.hubs import ShownHub, finished_run, make_instance, many
 
 HUB = "/taskhubs/default"
 RUN = f"{HUB}/instances/run-1"
@@ -21,7 +21,7 @@ def test_the_list_has_a_json_twin() -> None:
 
 
 def test_an_instance_has_a_json_twin_with_steps_and_history() -> None:
-    twin = asking(FakeHub(finished_run())).get(f"{RUN}.json").json()
+    twin = asking(ShownHub(finished_run())).get(f"{RUN}.json").json()
     assert twin["output"] == {"total_items": 10, "sum": 385, "average": 38.5}
     assert twin["duration_seconds"] == 2.06
     assert [step["name"] for step in twin["steps"]] == ["process_work_item"] * 10 + [
@@ -32,24 +32,24 @@ def test_an_instance_has_a_json_twin_with_steps_and_history() -> None:
 
 
 def test_a_json_twin_tells_why_a_step_failed() -> None:
-    history = History().scheduled(0, 1).failed(1, 1, "no luck").events
-    twin = asking(FakeHub(make_instance(history=history))).get(f"{RUN}.json").json()
+    history = History().scheduled(0, 1).failed(1, 1, "no luck")
+    twin = asking(ShownHub(make_instance(history=history))).get(f"{RUN}.json").json()
     assert twin["steps"][0]["failure"]["message"] == "no luck"
 
 
 @pytest.mark.parametrize("output", ["NaN", "[1, Infinity]", "plain words", "["])
 def test_a_value_that_is_no_json_stands_for_itself_in_the_twin(output: str) -> None:
-    twin = asking(FakeHub(make_instance(output=output))).get(f"{RUN}.json").json()
+    twin = asking(ShownHub(make_instance(output=output))).get(f"{RUN}.json").json()
     assert twin["output"] == output
 
 
 @pytest.mark.parametrize("path", ["/taskhubs/none.json", f"{HUB}/instances/none.json"])
 def test_what_is_not_there_is_an_error_in_json_too(path: str) -> None:
-    answer = asking(FakeHub()).get(path)
+    answer = asking(ShownHub()).get(path)
     assert answer.status_code == 404
     assert answer.json()["error"].startswith("There is no ")
 
 
 def test_an_id_that_ends_in_json_is_not_mistaken_for_a_twin() -> None:
-    client = asking(FakeHub(make_instance("a"), make_instance("a.json")))
+    client = asking(ShownHub(make_instance("a"), make_instance("a.json")))
     assert client.get(f"{HUB}/instances/a.json").headers["content-type"].startswith("text/html")
