@@ -38,13 +38,10 @@ class Workers:
     def connect(self, stream: WorkerStream) -> Iterator[pb.WorkItem]:
         """Let a worker's stream take part, and yield its messages until it is closed."""
         with self._hub.lock:
-            if stream.has_gone:
+            if self._hub.is_closed or stream.has_gone:
                 return
             stream.record.connected_at = self._seconds()
             self._hub.leases.connect(stream)
-        if self._hub.is_closed:
-            self.disconnect(stream)
-            return
         logger.info("A worker has connected")
         yield from iter(partial(self._next_message, stream), None)
 

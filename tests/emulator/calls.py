@@ -24,6 +24,9 @@ class Call:
     def is_active(self) -> bool:
         return True
 
+    def peer(self) -> str:
+        return "nowhere"
+
     def hang_up(self) -> None:
         for callback in self._callbacks:
             callback()
