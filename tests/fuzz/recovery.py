@@ -128,7 +128,11 @@ def end_all(hub: TaskHub, wire: Wire) -> None:
                     raise
         return not left
 
-    wait_until(all_have_ended, "every orchestration can be ended")
+    try:
+        wait_until(all_have_ended, "every orchestration can be ended", seconds=30)
+    except AssertionError as error:
+        stuck = [one for one in instances_of(hub) if not one.has_ended]
+        raise AssertionError(f"{error}: {stuck}, {hub.leases.__dict__}") from None
 
 
 def check_entities(hub: TaskHub) -> None:

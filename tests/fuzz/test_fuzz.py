@@ -43,18 +43,28 @@ RULES = settings(
 )
 
 
-@pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """Give an emulator that does not wait long for workers that are gone, or give work back."""
-    monkeypatch.setattr("emulator.leases.REST_SECONDS", 0.05)
-    with Emulator(lease_grace=0.05) as emulator:
-        yield emulator
+class Target:
+    """The emulator under attack; after a failure a new one, so that the failure can be replayed.
 
+    It does not wait long for workers that are gone.
+    """
 
-def attack(emulator: Emulator, calls: list[Call]) -> None:
-    """Start something, make the calls, and check that the emulator is as good as new."""
-    with no_error_is_logged():
-        with wire_to(emulator) as wire:
+    def __init__(self) -> None:
+        self.emulator = Emulator(lease_grace=0.05)
+
+    def attack(self, calls: list[Call]) -> None:
+        """Start something, make the calls, and check that the emulator is as good as new."""
+        try:
+            with no_error_is_logged():
+                self._attack(calls)
+        except BaseException:
+            self.emulator.stop()
+            self.emulator = Emulator(lease_grace=0.05)
+            self.emulator.start()
+            raise
+
+    def _attack(self, calls: list[Call]) -> None:
+        with wire_to(self.emulator) as wire:
             attacker = Attacker(wire)
             attacker.listen()
             for instance_id in "abc":
@@ -62,40 +72,48 @@ def attack(emulator: Emulator, calls: list[Call]) -> None:
             for call in calls:
                 attacker.make(call)
             attacker.hang_up()
-        recover(emulator)
+        recover(self.emulator)
+
+    def attack_often(self, number: int) -> None:
+        """Make many attacks, other ones for each number."""
+
+        @seed(number)
+        @RULES
+        @given(st.lists(CALL, min_size=10, max_size=CALLS))
+        def attack_once(calls: list[Call]) -> None:
+            self.attack(calls)
+
+        attack_once()
+
+
+@pytest.fixture
+def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """Give an emulator to attack, in which items that are given back do not rest long."""
+    monkeypatch.setattr("emulator.leases.REST_SECONDS", 0.05)
+    target = Target()
+    target.emulator.start()
+    yield target
+    target.emulator.stop()
 
 
 @pytest.mark.skipif(SECONDS > 0, reason="the long attack takes its place")
-def test_no_call_leaves_anything_stuck(emulator: Emulator) -> None:
-    @seed(13)
-    @RULES
-    @given(st.lists(CALL, min_size=10, max_size=CALLS))
-    def attack_once(calls: list[Call]) -> None:
-        attack(emulator, calls)
-
-    attack_once()
-    run_with_the_sdk(emulator)
+def test_no_call_leaves_anything_stuck(target: Target) -> None:
+    target.attack_often(13)
+    run_with_the_sdk(target.emulator)
 
 
 @pytest.mark.skipif(SECONDS == 0, reason="make fuzz SECONDS=600 runs it")
 @pytest.mark.timeout(SECONDS + 600)
-def test_no_call_leaves_anything_stuck_for_long(emulator: Emulator) -> None:
+def test_no_call_leaves_anything_stuck_for_long(target: Target) -> None:
     process = psutil.Process()
     plateau, end, rounds = 0, time.monotonic() + SECONDS, 0
     while time.monotonic() < end:
-
-        @seed(time.time_ns())
-        @RULES
-        @given(st.lists(CALL, min_size=10, max_size=CALLS))
-        def attack_once(calls: list[Call]) -> None:
-            attack(emulator, calls)
-
-        attack_once()
+        target.attack_often(time.time_ns())
         rounds += 1
         if rounds <= WARM_UP_ROUNDS:
             plateau = process.memory_info().rss
         assert process.memory_info().rss < plateau + PLATEAU_BYTES
-    run_with_the_sdk(emulator)
+    run_with_the_sdk(target.emulator)
 
 
 def test_every_rpc_is_called() -> None:
