@@ -113,8 +113,8 @@ def test_each_of_a_thousand_steps_can_be_reached(thousand: ShownHub) -> None:
 
 
 def test_a_long_history_is_paged(thousand: ShownHub) -> None:
-    assert page(thousand, RUN).count('<tr id="event-') == 100
-    assert '<tr id="event-101">' in page(thousand, f"{RUN}?events=2")
+    assert page(thousand, RUN).count('<tr id="event-') == 50
+    assert '<tr id="event-51">' in page(thousand, f"{RUN}?events=2")
 
 
 def test_the_page_of_a_thousand_steps_answers_in_300_ms(thousand: ShownHub) -> None:

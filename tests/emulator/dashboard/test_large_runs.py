@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime, timedelta, timezone
 from html import unescape
@@ -219,7 +220,14 @@ def test_an_empty_output_says_why(status: str, words: str) -> None:
 
 @pytest.fixture(scope="module")
 def hundred_thousand() -> ShownHub:
-    return ShownHub(*family(parts=100, items=1000))
+    """Make a run of as many items, each part of which is handed its items as a list."""
+    parent, *parts = family(parts=100, items=1000)
+    for number, part in enumerate(parts):
+        part.input = str(list(range(number * 1000 + 1, number * 1000 + 1001)))
+        created = parent.history[number + 1].subOrchestrationInstanceCreated
+        created.input.value = part.input
+    parent.input = str([json.loads(part.input or "") for part in parts])
+    return ShownHub(parent, *parts)
 
 
 @pytest.mark.parametrize(
