@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--exclude-newer '3 days' --annotation-style line --custom-compile-command 'make lock'
 
-.PHONY: help run up test lint format lock bench screenshots clean
+.PHONY: help run up test lint format lock fuzz bench screenshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -26,6 +26,9 @@ up: .venv/run ## Keep an emulator and WORKERS=1 workers running, and reload what
 
 test: .venv/dev node_modules ## Run the tests
 	pytest -n 4 $(PYTEST_ARGS)
+
+fuzz: .venv/dev ## Attack the emulator with random calls (SECONDS=600)
+	FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/fuzz
 
 lint: .venv/dev ## Check style and types
 	ruff check .

@@ -37,6 +37,8 @@ STATUSES: dict[type[RefusedError], grpc.StatusCode] = {
 # Every worker, and every client that reads a history, holds a thread as long as it is connected.
 MAX_STREAMS = 1000
 
+MAX_WORDS = 1000
+
 
 def handlers_of(hubs: Mapping[str, TaskHub]) -> grpc.GenericRpcHandler:
     """Return the handlers of all RPCs that the service class has; others are UNIMPLEMENTED."""
@@ -88,7 +90,10 @@ def _handler(
 
 def refuse(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
     """End a call with the status that belongs to an error."""
-    context.abort(STATUSES[type(error)], str(error))
+    words = str(error)
+    # Words travel in a header, and may repeat a name that a caller has made up.
+    words = words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}..."
+    context.abort(STATUSES[type(error)], words)
     raise error
 
 

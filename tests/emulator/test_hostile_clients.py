@@ -131,6 +131,12 @@ def test_after_a_refused_signal_locks_and_cleaning_work(wire: Wire) -> None:
     assert end_of(wire, "id").orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
 
 
+def test_a_name_without_end_is_repeated_in_part(wire: Wire) -> None:
+    code, words = wire.refusal("TerminateInstance", pb.TerminateRequest(instanceId="x" * 1_000_000))
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert len(words) < 2000
+
+
 # Depth and number
 
 
