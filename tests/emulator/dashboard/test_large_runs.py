@@ -250,12 +250,12 @@ def test_every_page_of_a_hundred_thousand_items_is_quick_and_small(
     client = asking(hundred_thousand)
     seconds = []
     for _ in range(3):
-        begin = time.perf_counter()
+        begin = time.process_time()
         answer = client.get(path)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     assert len(answer.content) < 200_000
-    # Measured: at most 150 ms; the rest is for a busy machine.
-    assert min(seconds) < 1.5
+    # Of this process alone, whatever else runs. Measured: at most 120 ms; the rest is reserve.
+    assert min(seconds) < 1
 
 
 def test_the_run_just_created_is_on_the_first_screen_for_any_number_of_items(
