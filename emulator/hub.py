@@ -15,7 +15,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from emulator.courier import Courier
 from emulator.engine import effects as fx
 from emulator.engine import entities, instances, outstanding
-from emulator.engine.events import SECOND
+from emulator.engine.events import MICROSECOND, SECOND
 from emulator.engine.model import Activity, Entity, Instance, Timer
 from emulator.engine.pace import pause_before_turn
 from emulator.leases import Kind, Leases, WorkItem
@@ -228,7 +228,8 @@ class TaskHub:
     def expire_at(self, seconds: float | None) -> None:
         """Look at the leases again at a time in seconds since 1970, None for never."""
         if seconds is not None:
-            self.timers.set(int(seconds * SECOND), "", LeasesExpire())
+            # Never before: seconds are exact to a quarter of a microsecond only.
+            self.timers.set(int(seconds * SECOND) + MICROSECOND, "", LeasesExpire())
 
     def _fire(self, what: object) -> None:
         with self.lock:

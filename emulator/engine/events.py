@@ -14,6 +14,7 @@ from emulator.engine.errors import InvalidError
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
+MICROSECOND = 1_000
 
 # Protobuf reads no message that is nested more than 100 deep. An event lies in a work item.
 MAX_DEPTH = 80

@@ -27,9 +27,6 @@ class Call:
     def is_active(self) -> bool:
         return True
 
-    def peer(self) -> str:
-        return "nowhere"
-
     def hang_up(self) -> None:
         for callback in self._callbacks:
             callback()
