@@ -26,6 +26,9 @@ class Kind(Enum):
     ACTIVITY = "activity"
     ENTITY = "entity"
 
+    # Every step looks kinds up, and Enum's own hash is slow.
+    __hash__ = object.__hash__
+
 
 @dataclass(eq=False)
 class WorkItem:

@@ -39,6 +39,9 @@ MAX_STREAMS = 1000
 
 MAX_WORDS = 1000
 
+# The metadata that names the task hub of a call.
+HUB_KEY = "taskhub"
+
 
 def handlers_of(hubs: Mapping[str, TaskHub]) -> grpc.GenericRpcHandler:
     """Return the handlers of all RPCs that the service class has; others are UNIMPLEMENTED."""
@@ -120,8 +123,7 @@ def _take_place(streams: Semaphore, context: grpc.ServicerContext) -> None:
 
 
 def _service(services: Mapping[str, Service], context: grpc.ServicerContext) -> Service:
-    metadata = {key: str(value) for key, value in context.invocation_metadata()}
-    name = metadata.get("taskhub", "")
+    name = next((str(value) for key, value in context.invocation_metadata() if key == HUB_KEY), "")
     service = services.get(name)
     if service is None:
         asked = f"There is no task hub '{name}'" if name else "The call names no task hub"
