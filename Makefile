@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-STATE = $(if $(DB),--db-file '$(DB)')
+STATE := $(if $(DB),--db-file '$(DB)')
 
 # A release of the last three days is not taken: a malicious one is mostly found by then.
 COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
@@ -33,7 +33,7 @@ fuzz: .venv/dev ## Attack the emulator with random calls (SECONDS=600)
 	FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/fuzz
 
 chaos: .venv/dev ## Kill emulator, workers and clients at random for SECONDS=60
-	pytest tests/system/test_chaos.py -s --chaos-seconds $(or $(SECONDS),60)
+	pytest -s --chaos-seconds $(or $(SECONDS),60) tests/system/test_chaos.py tests/system/test_long.py
 
 lint: .venv/dev ## Check style and types
 	ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +20,9 @@ from scheduler import Scheduler
 from tests.processes import Program, running
 
 Run = Callable[..., OrchestrationState]
+
+# So many tests share an emulator's process: to start one takes a second.
+HUBS_OF_AN_EMULATOR = 20
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,16 +59,33 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
+def task_hubs_of_emulators() -> Generator[dict[str, str]]:
+    """Yield the variables that name a task hub nobody has used; an emulator has a few of them."""
+    names = [f"hub-{number}" for number in range(HUBS_OF_AN_EMULATOR)]
+    ports = ("--port", "0", "--dashboard-port", "0")
+    while True:
+        with running("-m", "emulator", *ports, "--task-hubs", ",".join(names)) as program:
+            program.wait_for_line("Task hubs")
+            for name in names:
+                yield {"ENDPOINT": endpoint_of(program), "TASKHUB": name}
+
+
+@pytest.fixture(scope="session")
+def fresh_task_hubs() -> Iterator[Iterator[dict[str, str]]]:
+    """Give task hubs without end, for the tests that are each alone in theirs."""
+    hubs = task_hubs_of_emulators()
+    yield hubs
+    hubs.close()
+
+
 @pytest.fixture
-def scheduler(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """Give the variables that name a running scheduler: --endpoint, or an emulator process."""
+def scheduler(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Give the variables that name a running scheduler: --endpoint, or a fresh task hub."""
     endpoint = request.config.getoption("--endpoint")
     if endpoint:
-        yield {"ENDPOINT": endpoint, "TASKHUB": request.config.getoption("--taskhub")}
-        return
-    with running("-m", "emulator", "--port", "0", "--dashboard-port", "0") as program:
-        program.wait_for_line("Task hubs")
-        yield {"ENDPOINT": endpoint_of(program), "TASKHUB": "default"}
+        return {"ENDPOINT": endpoint, "TASKHUB": request.config.getoption("--taskhub")}
+    hubs: Iterator[dict[str, str]] = request.getfixturevalue("fresh_task_hubs")
+    return next(hubs)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What only time can show: long sub-orchestrations, and an hour's accidents in a minute."""
+"""What only time can show: long sub-orchestrations, and an hour's accidents in a few seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from tests.processes import Program
 
 pytestmark = pytest.mark.slow
 
-SOAK_SECONDS = 60.0
 SEED = 7
 
 
@@ -37,16 +36,17 @@ def test_a_sub_orchestration_may_take_longer_than_30_seconds(emulator: Emulator)
         assert run(client, parent, input=35.0) == "35 seconds"
 
 
-def test_workers_may_be_killed_and_restarted_at_random_for_a_minute(
-    scheduler: dict[str, str],
+def test_workers_may_be_killed_and_restarted_at_random(
+    scheduler: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
+    seconds = float(request.config.getoption("--chaos-seconds"))
     chance = random.Random(SEED)
     sizes: dict[str, int] = {}
     workers = [Program(["worker.py"], **scheduler) for _ in range(2)]
     target = Scheduler.from_environment(scheduler)
     try:
         with DurableTaskSchedulerClient(**target.connection()) as client:
-            end = time.monotonic() + SOAK_SECONDS
+            end = time.monotonic() + seconds
             while time.monotonic() < end:
                 size = chance.randint(1, 30)
                 instance_id = client.schedule_new_orchestration(
@@ -67,4 +67,4 @@ def test_workers_may_be_killed_and_restarted_at_random_for_a_minute(
     finally:
         for worker in workers:
             worker.kill()
-    assert len(sizes) > 50
+    assert len(sizes) > seconds / 2
