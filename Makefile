@@ -9,26 +9,31 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
+STATE = $(if $(DB),--db-file '$(DB)')
+
 # A release of the last three days is not taken: a malicious one is mostly found by then.
 COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--exclude-newer '3 days' --annotation-style line --custom-compile-command 'make lock'
 
-.PHONY: help run up test lint format lock fuzz bench screenshots clean
+.PHONY: help run up test chaos lint format lock fuzz bench screenshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 run: .venv/run ## Run emulator, worker and client (N=10 items, TIMEOUT=seconds), then stop
-	@python run.py $(N) $(if $(TIMEOUT),--timeout $(TIMEOUT)) --workers $(WORKERS) -- $(EMULATOR_ARGS)
+	@python run.py $(N) $(if $(TIMEOUT),--timeout $(TIMEOUT)) --workers $(WORKERS) -- $(STATE) $(EMULATOR_ARGS)
 
-up: .venv/run ## Keep an emulator and WORKERS=1 workers running, and reload what you change
-	@python run.py --up --workers $(WORKERS) -- $(EMULATOR_ARGS)
+up: .venv/run ## Keep an emulator (DB=file for its state) and WORKERS=1 workers running, and reload
+	@python run.py --up --workers $(WORKERS) -- $(STATE) $(EMULATOR_ARGS)
 
 test: .venv/dev node_modules ## Run the tests
 	pytest -n 4 $(PYTEST_ARGS)
 
 fuzz: .venv/dev ## Attack the emulator with random calls (SECONDS=600)
 	FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/fuzz
+
+chaos: .venv/dev ## Kill emulator, workers and clients at random for SECONDS=60
+	pytest tests/system/test_chaos.py -s --chaos-seconds $(or $(SECONDS),60)
 
 lint: .venv/dev ## Check style and types
 	ruff check .

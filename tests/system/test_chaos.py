@@ -1,0 +1,116 @@
+"""Emulator, workers and clients are killed again and again; whatever was scheduled is done once.
+
+`make chaos SECONDS=60` lets it go on for longer than `make test` does.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from durabletask.azuremanaged.client import DurableTaskSchedulerClient
+from durabletask.client import OrchestrationQuery
+
+from scheduler import Scheduler
+from tests.processes import Program, running
+from tests.system.test_recovery import assert_every_item_counts_once
+
+WORKERS = 3
+CLIENTS = 2
+
+# How long the emulator may live, and how long to wait before somebody else is killed.
+EMULATOR_SECONDS = (1.0, 3.5)
+PAUSE_SECONDS = (0.1, 0.6)
+
+# A kill of the emulator for so many seconds is the least; a busy machine takes longer instead.
+SECONDS_PER_KILL = 6
+
+
+class Chaos:
+    """Programs that are started again wherever they have ended."""
+
+    def __init__(self, path: Path, port: int, stack: ExitStack) -> None:
+        self._stack = stack
+        ports = ("--port", str(port), "--dashboard-port", "0")
+        self._emulator = ("-m", "emulator", *ports, "--db-file", str(path))
+        self.endpoint = f"http://localhost:{port}"
+        self.emulator = self._start(*self._emulator)
+        self.workers = [self._start("worker.py") for _ in range(WORKERS)]
+        self.clients = [self._start_client() for _ in range(CLIENTS)]
+        self.emulators_killed = 0
+        # What clients that have ended have said.
+        self._said = ""
+
+    def _start(self, *arguments: str) -> Program:
+        return self._stack.enter_context(running(*arguments, ENDPOINT=self.endpoint))
+
+    def _start_client(self) -> Program:
+        return self._start("client.py", str(random.randint(1, 12)), "--timeout", "300")
+
+    def kill_emulator(self) -> None:
+        """Kill the emulator once it is at work, and start it again."""
+        self.emulator.wait_for_line("Task hubs")
+        time.sleep(random.uniform(*EMULATOR_SECONDS))
+        self.emulator.kill()
+        self.emulators_killed += 1
+        self.emulator = self._start(*self._emulator)
+
+    def kill_somebody(self) -> None:
+        """Kill a worker or a client."""
+        programs = random.choice([self.workers, self.clients])
+        programs[random.randrange(len(programs))].kill()
+
+    def start_who_has_ended(self) -> None:
+        """Start a worker or a client for each that has ended."""
+        self.workers = [
+            each if each.is_running else self._start("worker.py") for each in self.workers
+        ]
+        for number, client in enumerate(self.clients):
+            if not client.is_running:
+                self._said += client.stderr
+                self.clients[number] = self._start_client()
+
+    def acknowledged(self) -> set[str]:
+        """Return the IDs of all instances whose start a client was answered."""
+        said = self._said + "".join(client.stderr for client in self.clients)
+        return set(re.findall(r"Started orchestration with ID = (\w+)", said))
+
+
+@contextmanager
+def chaos(path: Path, port: int) -> Iterator[Chaos]:
+    with ExitStack() as stack:
+        yield Chaos(path, port, stack)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_or_done_twice_whoever_is_killed_whenever(
+    tmp_path: Path, free_port: int, request: pytest.FixtureRequest
+) -> None:
+    seconds = float(request.config.getoption("--chaos-seconds"))
+    with chaos(tmp_path / "chaos.db", free_port) as programs:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end or programs.emulators_killed < seconds / SECONDS_PER_KILL:
+            programs.kill_emulator()
+            for _ in range(random.randint(1, 3)):
+                time.sleep(random.uniform(*PAUSE_SECONDS))
+                programs.kill_somebody()
+                programs.start_who_has_ended()
+        programs.emulator.wait_for_line("Task hubs")
+        for waiting in programs.clients:
+            waiting.kill()
+        target = Scheduler(endpoint=programs.endpoint)
+        with DurableTaskSchedulerClient(**target.connection()) as client:
+            query = OrchestrationQuery(fetch_inputs_and_outputs=True)
+            states = client.get_all_orchestration_states(query)
+            for state in states:
+                items = len(state.get_input() or [])
+                assert_every_item_counts_once(client, state.instance_id, items)
+        assert {state.instance_id for state in states} >= programs.acknowledged()
+        assert len(states) >= programs.emulators_killed / 2
+    print(f"{programs.emulators_killed} emulators killed, {len(states)} instances")  # noqa: T201
