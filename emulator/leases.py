@@ -56,6 +56,8 @@ class WorkerStream:
 
     `streams_history`: it can fetch a long history by a call of its own.
 
+    `has_gone`: its end has come, perhaps before it was connected.
+
     `outbox` ends with None once the stream is closed. An item in it counts only while its
     holder is this stream: a late answer from an earlier holder may have completed it.
 
@@ -66,6 +68,7 @@ class WorkerStream:
     limits: dict[Kind, int]
     accepts: Callable[[Kind, str, str], bool]
     streams_history: bool = False
+    has_gone: bool = False
     names: dict[Kind, list[str]] | None = None
     peer: str = ""
     record: WorkRecord = field(default_factory=WorkRecord)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from emulator.engine.events import is_task_result, nanoseconds
+from emulator.engine.events import kind_of, nanoseconds
+
+_RESULTS = frozenset({"taskCompleted", "taskFailed"})
 
 
 @dataclass
@@ -56,17 +58,24 @@ class Counting:
 
     def read(self, history: Sequence[pb.HistoryEvent], inbox: Iterable[pb.HistoryEvent]) -> Tally:
         """Count what is new in a history; what is in the inbox is on its way there."""
+        last: pb.HistoryEvent | None = None
         for event in history[self._read :]:
-            if event.HasField("taskScheduled"):
+            kind = kind_of(event)
+            if kind == "taskScheduled":
                 self._ask(event.eventId, event.taskScheduled.name)
-            elif is_task_result(event):
-                self._answer(self._tally, event, is_kept=True)
+            elif kind in _RESULTS:
+                self._answer(self._tally, event, kind, is_kept=True)
+                last = event
         self._read = len(history)
+        if last is not None:
+            self._tally.last_at = nanoseconds(last.timestamp)
         tally = Tally()
         tally.add(self._tally)
         for event in inbox:
-            if is_task_result(event):
-                self._answer(tally, event, is_kept=False)
+            kind = kind_of(event)
+            if kind in _RESULTS:
+                self._answer(tally, event, kind, is_kept=False)
+                tally.last_at = nanoseconds(event.timestamp)
         return tally
 
     def _ask(self, number: int, name: str) -> None:
@@ -77,15 +86,15 @@ class Counting:
         else:
             self._tally.asked[name] += 1
 
-    def _answer(self, tally: Tally, event: pb.HistoryEvent, *, is_kept: bool) -> None:
-        is_failure = event.HasField("taskFailed")
+    def _answer(self, tally: Tally, event: pb.HistoryEvent, kind: str, *, is_kept: bool) -> None:
+        is_failure = kind == "taskFailed"
         number = (event.taskFailed if is_failure else event.taskCompleted).taskScheduledId
         name = self._open.get(number)
         if name is None:
             return
         (tally.failed if is_failure else tally.done)[name] += 1
-        tally.last_at = nanoseconds(event.timestamp)
-        tally.first_at = tally.first_at or tally.last_at
+        if not tally.first_at:
+            tally.first_at = nanoseconds(event.timestamp)
         if is_kept:
             del self._open[number]
             if is_failure:

@@ -38,17 +38,17 @@ class Workers:
     def connect(self, stream: WorkerStream) -> Iterator[pb.WorkItem]:
         """Let a worker's stream take part, and yield its messages until it is closed."""
         with self._hub.lock:
+            if self._hub.is_closed or stream.has_gone:
+                return
             stream.record.connected_at = self._seconds()
             self._hub.leases.connect(stream)
-        if self._hub.is_closed:
-            self.disconnect(stream)
-            return
         logger.info("A worker has connected")
         yield from iter(partial(self._next_message, stream), None)
 
     def disconnect(self, stream: WorkerStream) -> None:
         """End a worker's stream; its work goes to others."""
         with self._hub.lock:
+            stream.has_gone = True
             if not self._hub.leases.has(stream):
                 return
             self._hub.expire_at(self._hub.leases.disconnect(stream, self._seconds()))

@@ -85,11 +85,11 @@ def count(number: int, noun: str = "") -> str:
     return f"{number:,}" + (f" {noun}" + ("" if number == 1 else "s") if noun else "")
 
 
-def excerpt(value: str, *, whole: bool) -> Excerpt:
+def excerpt(value: str, *, whole: bool, length: int = EXCERPT) -> Excerpt:
     """Lay a value out for reading; a long one is only cut, as JSON cannot be laid out in part."""
-    if whole or len(value) <= EXCERPT:
+    if whole or len(value) <= length:
         return Excerpt(pretty(value))
-    return Excerpt(value[:EXCERPT], cut_from=len(value))
+    return Excerpt(value[:length], cut_from=len(value))
 
 
 def pretty(value: str) -> str:

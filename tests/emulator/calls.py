@@ -21,6 +21,9 @@ class Call:
         self._callbacks.append(callback)
         return True
 
+    def peer(self) -> str:
+        return "nobody"
+
     def is_active(self) -> bool:
         return True
 

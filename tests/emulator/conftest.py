@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +17,9 @@ def caller(emulator: Emulator) -> Iterator[Caller]:
     caller = Caller(emulator)
     yield caller
     caller.channel.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give the path of a state file that is not there yet."""
+    return tmp_path / "dev.db"

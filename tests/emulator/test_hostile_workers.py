@@ -15,7 +15,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from emulator import Emulator
 from emulator.engine.events import text
+from emulator.hub import TaskHub
 from emulator.overview import Overview
+from emulator.workers import Workers, new_stream
 from tests.emulator.wire import (
     Wire,
     answer,
@@ -230,7 +232,17 @@ def test_an_answer_in_parts_without_an_end_fails_the_orchestration(
     assert end_of(wire, "id").failureDetails.errorType == "TurnTooLarge"
 
 
-# Frozen workers
+# Workers that go away
+
+
+def test_a_worker_that_goes_away_before_it_is_connected_is_given_nothing() -> None:
+    hub = TaskHub("hub")
+    workers = Workers(hub)
+    stream = new_stream(pb.GetWorkItemsRequest())
+    workers.disconnect(stream)
+    assert list(workers.connect(stream)) == []
+    assert hub.leases.streams == 0
+    hub.close()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a process that can be frozen")

@@ -93,6 +93,12 @@ class History:
         )
         return self.add(seconds, event_id, subOrchestrationInstanceCreated=created)
 
+    def child_completed(self, seconds: float, event_id: int, result: str | None = None) -> History:
+        done = pb.SubOrchestrationInstanceCompletedEvent(
+            taskScheduledId=event_id, result=text(result)
+        )
+        return self.add(seconds, subOrchestrationInstanceCompleted=done)
+
     def child_failed(self, seconds: float, event_id: int, message: str) -> History:
         failed = pb.SubOrchestrationInstanceFailedEvent(
             taskScheduledId=event_id, failureDetails=failed_with(message)

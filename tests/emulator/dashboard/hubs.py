@@ -160,6 +160,8 @@ def family(parts: int = 5, items: int = 10, *, failed_item: int | None = None) -
             else:
                 history.completed(1, number, str(item * item))
         is_lost = failed_item in numbers
+        if failed_item is not None and not is_lost:
+            whole.child_completed(1.5 + 0.05 * part, part, "[]")
         message = f"{child_id}: Activity task #{(failed_item or 0) - numbers[0] + 1} failed"
         made.append(
             make_instance(
@@ -173,11 +175,12 @@ def family(parts: int = 5, items: int = 10, *, failed_item: int | None = None) -
             )
         )
         if is_lost:
-            whole.child_failed(1.5, part, message)
+            whole.child_failed(1.9, part, message)
             problem = f"Sub-orchestration task #{part} failed: {message}"
     is_failed = failed_item is not None
     parent = make_instance(
         status="FAILED" if is_failed else "RUNNING",
+        input=f'{{"first": 1, "last": {parts * items}}}',
         history=whole,
         failure=failed(problem) if is_failed else None,
     )

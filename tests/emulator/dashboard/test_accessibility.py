@@ -8,11 +8,12 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, expect
 
+from emulator.engine.model import Entity
 from emulator.leases import Kind
 from tests.browser import needs_chromium
 from tests.emulator.dashboard.conftest import Opener
 from tests.emulator.dashboard.histories import History, fan_out_fan_in
-from tests.emulator.dashboard.hubs import ShownHub, finished_run, make_instance
+from tests.emulator.dashboard.hubs import ShownHub, family, finished_run, make_instance
 
 pytestmark = needs_chromium
 
@@ -43,21 +44,34 @@ def everything(hub: ShownHub) -> dict[str, str]:
     """Fill the hub with something of each kind; return the pages that show it."""
     retried = History().scheduled(0, 1).failed(1, 1).scheduled(2, 1).failed(3, 1).ended(4)
     hub.real.offer(Kind.ACTIVITY, "process_work_item", "", 1)
-    hub.put(finished_run())
+    hub.put(finished_run("done"))
     hub.put(finished_run("large", items=60))
     hub.put(make_instance("live", status="RUNNING", history=fan_out_fan_in(4, unfinished=3)))
     hub.put(make_instance("bad", status="FAILED", history=retried, input="x" * 5000))
     for status in ("PENDING", "SUSPENDED", "TERMINATED"):
         hub.put(make_instance(status.lower(), status=status))
+    for member in family(parts=3, failed_item=13):
+        hub.put(member)
+    hub.put_entity(Entity("@counter@k1", 0, state="41", locked_by="live"))
+    for _ in range(2):
+        hub.real.offer(Kind.ACTIVITY, "process_work_item", "", 0)
     instances = "/taskhubs/default/instances"
     return {
         "task hubs": "/",
         "instances": "/taskhubs/default",
         "no match": "/taskhubs/default?search=nothing",
-        "finished": f"{instances}/run-1",
+        "finished": f"{instances}/done",
         "grouped": f"{instances}/large",
         "running": f"{instances}/live",
         "failed": f"{instances}/bad?show=input",
+        "failed in a part": f"{instances}/run-1",
+        "turns": f"{instances}/live?turns=open",
+        "filtered": "/taskhubs/default?all=yes&tag=a&created=1h",
+        "workers": "/taskhubs/default/workers",
+        "entities": "/taskhubs/default/entities",
+        "entity": f"/taskhubs/default/entities/{quote('@counter@k1')}",
+        "start": "/taskhubs/default/start?from=large",
+        "choose a file": "/history",
         "not found": f"{instances}/{quote('no/such')}",
     }
 

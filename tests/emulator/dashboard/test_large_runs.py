@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime, timedelta, timezone
 from html import unescape
@@ -219,7 +220,14 @@ def test_an_empty_output_says_why(status: str, words: str) -> None:
 
 @pytest.fixture(scope="module")
 def hundred_thousand() -> ShownHub:
-    return ShownHub(*family(parts=100, items=1000))
+    """Make a run of as many items, each part of which is handed its items as a list."""
+    parent, *parts = family(parts=100, items=1000)
+    for number, part in enumerate(parts):
+        part.input = str(list(range(number * 1000 + 1, number * 1000 + 1001)))
+        created = parent.history[number + 1].subOrchestrationInstanceCreated
+        created.input.value = part.input
+    parent.input = str([json.loads(part.input or "") for part in parts])
+    return ShownHub(parent, *parts)
 
 
 @pytest.mark.parametrize(
@@ -242,12 +250,12 @@ def test_every_page_of_a_hundred_thousand_items_is_quick_and_small(
     client = asking(hundred_thousand)
     seconds = []
     for _ in range(3):
-        begin = time.perf_counter()
+        begin = time.process_time()
         answer = client.get(path)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     assert len(answer.content) < 200_000
-    # Measured: at most 150 ms; the rest is for a busy machine.
-    assert min(seconds) < 1.5
+    # Of this process alone, whatever else runs. Measured: at most 120 ms; the rest is reserve.
+    assert min(seconds) < 1
 
 
 def test_the_run_just_created_is_on_the_first_screen_for_any_number_of_items(

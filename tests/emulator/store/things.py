@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -10,8 +11,11 @@ from google.protobuf.message import Message
 
 from emulator.engine.events import event
 from emulator.engine.model import Entity, Instance
+from emulator.store import Store
 
 TIME = 1_700_000_000_000_000_000
+
+Reopen = Callable[[], Store]
 
 
 def named(text: str) -> pb.HistoryEvent:
@@ -70,3 +74,7 @@ def comparable(value: Any) -> Any:
         case dict():
             return {key: comparable(one) for key, one in value.items()}
     return value
+
+
+def ids(found: list[Instance]) -> list[str]:
+    return [one.instance_id for one in found]
