@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.processes import CAN_PIN, PROJECT, System, system
+from benchmarks.state import after_a_kill, memory_and_file
 
 STOP_SECONDS = 120.0
 RESULTS = PROJECT / "benchmarks" / "results.md"
@@ -50,6 +51,8 @@ class Bench:
             **instant,
             "Doubling the number of instant items": self.doubling,
             "Several workers": self.several_workers,
+            "State in memory and in a file": self.state,
+            **({} if self._quick else {"Start on a file": partial(after_a_kill, self._folder)}),
             "Start-up": self.start_up,
         }
 
@@ -140,6 +143,10 @@ class Bench:
                 for n, wall in walls.items()
             ),
         ]
+
+    def state(self) -> list[str]:
+        """Compare the state in memory with that in a file."""
+        return memory_and_file(2000 if self._quick else 10_000, self._repeats, self._folder)
 
     def start_up(self) -> list[str]:
         """Measure what a user waits for before anything happens."""

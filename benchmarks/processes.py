@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        self.pid = self._process.pid
         self.used = Used()
 
     def wait_for(self, text: str) -> str:
@@ -97,17 +98,26 @@ class System:
         return wall if client.returncode == 0 else None
 
 
+def emulator_process(folder: Path, *arguments: str) -> Process:
+    """Start an emulator on free ports."""
+    ports = ("--port", "0", "--dashboard-port", "0")
+    return Process(folder / "emulator", "-m", "emulator", *ports, *arguments)
+
+
 @contextmanager
 def system(
-    kind: str, folder: Path, workers: int = 1, *, core_each: bool = False
+    kind: str,
+    folder: Path,
+    workers: int = 1,
+    *,
+    core_each: bool = False,
+    emulator_arguments: Sequence[str] = (),
 ) -> Iterator[System]:
     """Run an emulator and workers of a kind (see bench_worker) for the length of a block.
 
     With `core_each`, every process is kept on a core of its own (Linux).
     """
-    processes = [
-        Process(folder / "emulator", "-m", "emulator", "--port", "0", "--dashboard-port", "0")
-    ]
+    processes = [emulator_process(folder, "--task-hubs", "default,steps", *emulator_arguments)]
     try:
         endpoint = processes[0].wait_for(" gRPC ").split()[1]
         for number in range(workers):

@@ -6,11 +6,9 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Generator, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from durabletask import task
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationState
 
@@ -107,17 +105,23 @@ def free_port() -> int:
 def instant_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "MIN_WORK_SECONDS", 0.0)
     monkeypatch.setattr(sample, "MAX_WORK_SECONDS", 0.0)
-    no_delay = task.RetryPolicy(
-        first_retry_interval=timedelta(0), max_number_of_attempts=3, backoff_coefficient=1
-    )
-    monkeypatch.setattr(sample, "ITEM_RETRIES", no_delay)
 
 
 @pytest.fixture
-def run(emulator: Emulator, instant_items: None, caplog: pytest.LogCaptureFixture) -> Run:
-    """Give a function that runs the orchestrator to its end on a worker of its own."""
+def skipping() -> Iterator[Emulator]:
+    """Give a fresh emulator in this process that skips the time in which all wait."""
+    with Emulator(skip_time=True, task_hubs=["default", "other"]) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def run(skipping: Emulator, instant_items: None, caplog: pytest.LogCaptureFixture) -> Run:
+    """Give a function that runs the orchestrator to its end on a worker of its own.
+
+    Nothing takes time: the delays between the attempts at an item are skipped.
+    """
     caplog.set_level(logging.INFO, logger="worker")
-    target = Scheduler(endpoint=emulator.endpoint)
+    target = Scheduler(endpoint=skipping.endpoint)
 
     def run_to_its_end(
         work_items: Any, orchestrator: str = "fan_out_fan_in_orchestrator"

@@ -124,9 +124,8 @@ def test_parts_in_the_input_and_in_events_give_one_result(
 
 
 def test_items_that_never_come_fail_the_orchestration_in_words(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run,
 ) -> None:
-    monkeypatch.setattr(large_fan_out, "PATIENCE", large_fan_out.PATIENCE * 0)
     state = run({"parts": [[1]], "more": 1}, "large_fan_out_orchestrator")
     assert state.runtime_status is OrchestrationStatus.FAILED
     assert state.failure_details is not None

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from durabletask.worker import TaskHubGrpcWorker
 
+from emulator import Emulator
+from emulator.store.writer import cannot_write
 from hosting.activities import register
 from hosting.errors import explain
 from scheduler import ConfigurationError, Scheduler
@@ -102,6 +106,11 @@ def failing_item() -> str:
             return worker.stderr
 
 
+def file_in_use() -> str:
+    with tempfile.TemporaryDirectory() as folder, Emulator(db_file=Path(folder) / "dev.db"):
+        return run("-m", "emulator", "--db-file", f"{folder}/dev.db", "--port", "0").stderr
+
+
 def async_activity() -> str:
     async def process_work_item(_: object, item: int) -> int:
         return item
@@ -126,6 +135,8 @@ SAID: dict[str, Callable[[], str]] = {
         (PROJECT / "Makefile").read_text(encoding="utf-8").replace("$(PYTHON)", "python3")
     ),
     "process_work_item failed for 7": failing_item,
+    "is in use by another emulator": file_in_use,
+    "The emulator cannot write to dev.db": lambda: cannot_write("dev.db", "disk is full"),
     "is an async function": async_activity,
 }
 

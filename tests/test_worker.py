@@ -13,7 +13,6 @@ import worker
 from tests.conftest import Run
 
 CONTEXT = task.ActivityContext("instance", 1)
-ITEM_RETRIES = worker.ITEM_RETRIES
 
 
 # --- Activities ---
@@ -132,5 +131,5 @@ def test_an_item_that_fails_three_times_fails_the_orchestration_with_its_error(
 
 
 def test_the_delay_between_attempts_grows() -> None:
-    assert ITEM_RETRIES.max_number_of_attempts == 3
-    assert ITEM_RETRIES.backoff_coefficient == 2
+    assert worker.ITEM_RETRIES.max_number_of_attempts == 3
+    assert worker.ITEM_RETRIES.backoff_coefficient == 2

@@ -202,11 +202,13 @@ class Writer:
         with self._state:
             if self.problem is None:
                 logger.error("%s cannot be written: %s", self._name, error)
-            self.problem = (
-                f"The emulator cannot write to {self._name}: {error}. "
-                "It goes on by itself once it can."
-            )
+            self.problem = cannot_write(self._name, error)
             self._state.notify_all()
+
+
+def cannot_write(name: str, why: object) -> str:
+    """Return what callers are told while nothing can be written."""
+    return f"The emulator cannot write to {name}: {why}. It goes on by itself once it can."
 
 
 @contextmanager

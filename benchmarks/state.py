@@ -1,0 +1,181 @@
+"""What it costs to keep the emulator's state in a file, and what it is worth after a kill."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+from durabletask import task
+from durabletask.azuremanaged.client import DurableTaskSchedulerClient
+from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from benchmarks.processes import emulator_process, system
+from emulator.engine import instances, turns
+from emulator.engine.model import Instance
+from emulator.store.file import StateFile
+from scheduler import Scheduler
+
+STEPS = 200
+IN_FLIGHT, PER_INSTANCE = 100_000, 1000
+ENDED = 200_000
+MIB = 1024 * 1024
+
+# (items per second, CPU seconds, MB in the file, ms a step)
+Sample = tuple[float, float, float, float]
+
+
+def memory_and_file(count: int, repeats: int, folder: Path) -> list[str]:
+    """Measure instant items and single steps, the state in memory and in a file by turns."""
+    samples: dict[bool, list[Sample]] = {False: [], True: []}
+    for _ in range(repeats):
+        for in_file, found in samples.items():
+            found.append(_sample(count, folder, in_file=in_file))
+    rows = {
+        in_file: [median(column) for column in zip(*found, strict=True)]
+        for in_file, found in samples.items()
+    }
+    ratio = rows[True][0] / rows[False][0]
+    return [
+        f"| state | items per second ({count:,} instant items) | emulator CPU per 1,000 "
+        "| file per 1,000 items | one step after the other |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {'`--db-file`' if in_file else 'in memory'} | {speed:,.0f} | {cpu:.2f} s "
+            f"| {f'{size:.2f} MB' if in_file else '-'} | {step:.1f} ms |"
+            for in_file, (speed, cpu, size, step) in rows.items()
+        ),
+        "",
+        f"With a file: {ratio:.0%} of the items per second in memory.",
+    ]
+
+
+def _sample(count: int, folder: Path, *, in_file: bool) -> Sample:
+    path = folder / "bench.db"
+    arguments = ("--db-file", str(path)) if in_file else ()
+    with system("instant", folder, emulator_arguments=arguments) as running:
+        running.run_client(1, 60)  # Warms up: threads, imports.
+        wall = running.run_client(count, 600) or float("nan")
+        cpu_seconds = running.emulator.used.cpu_seconds
+        step = _seconds_per_step(running.endpoint)
+    size = path.stat().st_size if in_file else 0
+    path.unlink(missing_ok=True)
+    return count / wall, cpu_seconds / count * 1000, size / count / 1000, step * 1000
+
+
+def chain(ctx: task.OrchestrationContext, length: int) -> Any:
+    """Run steps one after the other."""
+    for number in range(length):
+        yield ctx.call_activity(step, input=number)
+
+
+def step(_: task.ActivityContext, number: int) -> int:
+    """Do nothing."""
+    return number
+
+
+def _seconds_per_step(endpoint: str) -> float:
+    """Return how long one step of a chain takes. It has a task hub of its own."""
+    quiet = logging.getLogger("benchmarks")
+    quiet.setLevel(logging.CRITICAL)
+    target = Scheduler(endpoint=endpoint, task_hub="steps").connection()
+    with (
+        DurableTaskSchedulerWorker(**target, logger=quiet) as worker,
+        DurableTaskSchedulerClient(**target, logger=quiet) as client,
+    ):
+        worker.add_orchestrator(chain)
+        worker.add_activity(step)
+        worker.start()
+
+        def run(steps: int) -> None:
+            started = client.schedule_new_orchestration(chain, input=steps)
+            client.wait_for_orchestration_completion(started, timeout=600)
+
+        run(5)  # Warms up.
+        start = time.monotonic()
+        run(STEPS)
+        return (time.monotonic() - start) / STEPS
+
+
+def after_a_kill(folder: Path) -> list[str]:
+    """Measure how long an emulator takes to be ready on a file, and its memory then."""
+    cases: dict[str, Callable[[], Iterator[Instance]]] = {
+        "nothing": lambda: iter(()),
+        f"{IN_FLIGHT:,} items in flight": _in_flight,
+        f"{ENDED:,} ended instances": _ended,
+    }
+    rows = []
+    for what, made in cases.items():
+        path = folder / "recovery.db"
+        _fill(path, made())
+        size = path.stat().st_size / 1e6
+        seconds, memory = _ready(folder, path)
+        path.unlink()
+        rows.append(f"| {what} | {size:,.0f} MB | {seconds:.2f} s | {memory:.0f} MiB |")
+    return [
+        "| the file holds | its size | start to ready banner | memory then |",
+        "|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _ready(folder: Path, path: Path) -> tuple[float, float]:
+    start = time.monotonic()
+    process = emulator_process(folder, "--db-file", str(path))
+    try:
+        process.wait_for("Task hubs")
+        seconds = time.monotonic() - start
+        return seconds, psutil.Process(process.pid).memory_info().rss / MIB
+    finally:
+        process.stop()
+
+
+def _fill(path: Path, made: Iterator[Instance]) -> None:
+    file = StateFile(path)
+    store = file.store("default")
+    for number, instance in enumerate(made):
+        with store.lock:
+            store.put(instance)
+        if number % 1000 == 0:
+            store.keep()
+    file.close()
+
+
+def _in_flight() -> Iterator[Instance]:
+    """Yield instances each of which waits for PER_INSTANCE activities."""
+    for number in range(IN_FLIGHT // PER_INSTANCE):
+        yield _after_first_turn(f"part-{number}", PER_INSTANCE)
+
+
+def _ended() -> Iterator[Instance]:
+    """Yield instances that have completed with five steps each."""
+    for number in range(ENDED):
+        instance = _after_first_turn(f"instance-{number}", 5)
+        for task_id in range(1, 6):
+            completed = pb.TaskCompletedEvent(taskScheduledId=task_id)
+            event = pb.HistoryEvent(eventId=-1, taskCompleted=completed)
+            instances.answer(instance, task_id, event, time.time_ns())
+        turns.take(instance, time.time_ns())
+        answer = pb.OrchestratorResponse(instanceId=instance.instance_id)
+        status = pb.ORCHESTRATION_STATUS_COMPLETED
+        answer.actions.add(id=-1).completeOrchestration.orchestrationStatus = status
+        turns.settle(instance, answer, time.time_ns())
+        yield instance
+
+
+def _after_first_turn(instance_id: str, count: int) -> Instance:
+    named = pb.OrchestrationInstance(instanceId=instance_id)
+    started = pb.ExecutionStartedEvent(name="bench", orchestrationInstance=named)
+    instance, _ = instances.create(started, time.time_ns())
+    turns.take(instance, time.time_ns())
+    answer = pb.OrchestratorResponse(instanceId=instance_id)
+    for task_id in range(1, count + 1):
+        scheduled = answer.actions.add(id=task_id).scheduleTask
+        scheduled.name, scheduled.input.value = "process_work_item", str(task_id)
+    turns.settle(instance, answer, time.time_ns())
+    return instance
