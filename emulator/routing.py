@@ -115,9 +115,14 @@ def _reader(kind: type[Message]) -> Callable[[bytes], list[Message | None]]:
     return read
 
 
+def too_many_streams() -> ExhaustedError:
+    """Return what a worker is told, or a reader of a history, for whom there is no place."""
+    return ExhaustedError(f"This emulator serves at most {MAX_STREAMS:,} streams at once.")
+
+
 def _take_place(streams: Semaphore, context: grpc.ServicerContext) -> None:
     if not streams.acquire(blocking=False):
-        raise ExhaustedError(f"This emulator serves at most {MAX_STREAMS:,} streams at once.")
+        raise too_many_streams()
     if not context.add_callback(streams.release):
         streams.release()
 

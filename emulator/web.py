@@ -13,6 +13,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+NO_CONNECTION = "The dashboard takes no connection for now: %s"
+
 logger = logging.getLogger("emulator")
 
 # More connections are closed at once: a browser keeps six.
@@ -112,7 +114,7 @@ class _Server(uvicorn.Server):
             loop.default_exception_handler(context)
         elif time.monotonic() - self._complained_at >= COMPLAINT_SECONDS:
             self._complained_at = time.monotonic()
-            logger.warning("The dashboard takes no connection for now: %s", error)
+            logger.warning(NO_CONNECTION, error)
 
 
 def _listen(host: str, port: int) -> socket.socket:

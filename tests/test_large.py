@@ -19,7 +19,7 @@ from scheduler import Scheduler
 from tests.conftest import Run
 from tests.processes import PATIENCE_SECONDS
 
-COUNT = 5000
+COUNT = 2000
 OUTPUT = {
     "total_items": COUNT,
     "sum": sum(n * n for n in range(1, COUNT + 1)),
@@ -104,7 +104,7 @@ def test_parts_in_the_input_and_in_events_give_one_result(
     emulator: Emulator, instant_items: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(large_fan_out, "MAX_FAN_OUT", 100)
-    monkeypatch.setattr(inputs, "MAX_INPUT_BYTES", 8000)
+    monkeypatch.setattr(inputs, "MAX_INPUT_BYTES", 3000)
     target = Scheduler(endpoint=emulator.endpoint)
     with (
         DurableTaskSchedulerClient(**target.connection()) as client,
@@ -132,9 +132,9 @@ def test_items_that_never_come_fail_the_orchestration_in_words(
     assert state.failure_details.message == "Not all work items have come from the client."
 
 
-def test_the_longest_flat_fan_out_stays_far_from_the_limits(run: Run, emulator: Emulator) -> None:
+def test_the_longest_flat_fan_out_stays_far_from_the_limits(run: Run, skipping: Emulator) -> None:
     state = run(list(range(99_001, 100_001)))
-    target = Scheduler(endpoint=emulator.endpoint)
+    target = Scheduler(endpoint=skipping.endpoint)
     with DurableTaskSchedulerClient(**target.connection()) as client:
         events = client.get_orchestration_history(state.instance_id)
     assert len(events) > 2000

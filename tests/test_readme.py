@@ -13,7 +13,9 @@ import pytest
 from durabletask.worker import TaskHubGrpcWorker
 
 from emulator import Emulator
+from emulator.routing import too_many_streams
 from emulator.store.writer import cannot_write
+from emulator.web import NO_CONNECTION
 from hosting.activities import register
 from hosting.errors import explain
 from scheduler import ConfigurationError, Scheduler
@@ -23,7 +25,7 @@ from tests.processes import PROJECT, run, running
 from tests.system.test_outage import emulator_at, port_of
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-MAX_WORDS = 1700  # outside code
+MAX_WORDS = 2050  # outside code
 NOBODY_LISTENS = "http://127.0.0.1:9"
 
 
@@ -137,6 +139,9 @@ SAID: dict[str, Callable[[], str]] = {
     "process_work_item failed for 7": failing_item,
     "is in use by another emulator": file_in_use,
     "The emulator cannot write to dev.db": lambda: cannot_write("dev.db", "disk is full"),
+    "This emulator serves at most 1,000 streams at once": lambda: str(too_many_streams()),
+    "The dashboard takes no connection for now": lambda: NO_CONNECTION,
+    "The task hub name 'a/b' is none": lambda: run("-m", "emulator", "--task-hubs", "a/b").stderr,
     "is an async function": async_activity,
 }
 
