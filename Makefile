@@ -26,8 +26,10 @@ run: .venv/run ## Run emulator, worker and client (N=10 items, TIMEOUT=seconds),
 up: .venv/run ## Keep an emulator (DB=file for its state) and WORKERS=1 workers running, and reload
 	@python run.py --up --workers $(WORKERS) -- $(STATE) $(EMULATOR_ARGS)
 
+# Much of the time is waiting. The tests start hundreds of programs: compile their modules once.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev node_modules ## Run the tests
-	pytest -n 4 $(PYTEST_ARGS)
+	pytest -n 6 $(PYTEST_ARGS)
 
 fuzz: .venv/dev ## Attack the emulator with random calls (SECONDS=600)
 	FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/fuzz
