@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from types import TracebackType
+import threading
+from contextlib import suppress
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +16,19 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells count
 
 _show_unraisable = sys.unraisablehook
+_pressed = threading.Event()
+
+
+def note(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt as Python does, and remember it: some imports let no error out."""
+    _pressed.set()
+    signal.default_int_handler(number, frame)
+
+
+def end_if_pressed() -> None:
+    """End the process with INTERRUPTED if Ctrl-C came during the imports, and was lost there."""
+    if _pressed.is_set():
+        os._exit(INTERRUPTED)
 
 
 def end_quietly(
@@ -34,5 +50,8 @@ def end_where_it_would_be_lost(lost: UnraisableHookArgs) -> None:
     _show_unraisable(lost)
 
 
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    with suppress(ValueError):  # Only the main thread may, and only it is interrupted.
+        signal.signal(signal.SIGINT, note)
 sys.excepthook = end_quietly
 sys.unraisablehook = end_where_it_would_be_lost

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 
-from hosting import logs, streams
+from hosting import interrupts, logs, streams
 
 # The standard's variables for the address of a collector of traces.
 TRACES_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -21,6 +21,7 @@ def start(name: str, *, many_threads: bool = False, level: int = logging.INFO) -
         many_threads: whether this is a worker, whose threads should not wait for one another.
         level: the least of the program's own lines that are shown.
     """
+    interrupts.end_if_pressed()
     streams.protect()
     if many_threads:
         prefer_throughput()

@@ -42,9 +42,10 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that take long; with --endpoint, run what is for any scheduler alone."""
-    for mark in ("browser", "system", "slow"):
+    for mark in ("browser", "slow"):
         long = {item.path for item in items if item.get_closest_marker(mark)}
         items.sort(key=lambda item: item.path not in long)
+    items.sort(key=lambda item: item.path.parent.name != "system")
     if not config.getoption("--endpoint"):
         return
     chosen = [item for item in items if item.get_closest_marker("system")]

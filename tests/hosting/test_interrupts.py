@@ -16,6 +16,14 @@ PLACES = {
 
 
 @needs_signals
+def test_ctrl_c_that_an_import_does_not_let_out_ends_the_program_when_it_starts() -> None:
+    lost = "import contextlib\nwith contextlib.suppress(KeyboardInterrupt): press()\n"
+    begins = "from hosting.program import start; start('client'); print('goes on')"
+    ended = run("-c", f"{PRESS}\n{lost}{begins}")
+    assert (ended.status, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@needs_signals
 @pytest.mark.parametrize("code", PLACES.values(), ids=PLACES)
 def test_ctrl_c_ends_a_program_without_a_word(code: str) -> None:
     ended = run("-c", f"{PRESS}{code}; print('goes on')")
