@@ -86,7 +86,9 @@ class SqliteStore:
 
     def children(self, parent_id: str) -> list[str]:
         """Return the IDs of an instance's sub-orchestrations."""
-        query = "SELECT id FROM instances WHERE hub = ? AND parent_id = ?"
+        # SQLite would take another index, and read all instances of the task hub.
+        table = "instances INDEXED BY instances_by_parent"
+        query = f"SELECT id FROM {table} WHERE hub = ? AND parent_id = ?"
         on_disk = {
             child
             for (child,) in self._reader.rows(query, parent_id)
