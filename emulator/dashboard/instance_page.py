@@ -17,7 +17,7 @@ from emulator.dashboard.turns import Turn, log_of, turns_of
 from emulator.views import InstanceDetail, InstanceView
 
 STEPS_PER_PAGE = 50
-EVENTS_PER_PAGE = 50
+EVENTS_PER_PAGE = 40
 
 _WORK = ("activity", "sub-orchestration")
 

@@ -111,8 +111,8 @@ def test_each_of_a_thousand_steps_can_be_reached(thousand: ShownHub) -> None:
 
 
 def test_a_long_history_is_paged(thousand: ShownHub) -> None:
-    assert page(thousand, RUN).count('<tr id="event-') == 50
-    assert '<tr id="event-51">' in page(thousand, f"{RUN}?events=2")
+    assert page(thousand, RUN).count('<tr id="event-') == 40
+    assert '<tr id="event-41">' in page(thousand, f"{RUN}?events=2")
 
 
 def test_a_running_step_grows_until_now() -> None:
