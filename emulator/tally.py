@@ -10,6 +10,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator.engine.events import kind_of, nanoseconds
 
+Events = Sequence[pb.HistoryEvent]
+
+_ASKED = "taskScheduled"
 _RESULTS = frozenset({"taskCompleted", "taskFailed"})
 
 
@@ -52,23 +55,19 @@ class Counting:
         self._open: dict[int, str] = {}
         self._lost: dict[int, str] = {}
 
-    def is_past(self, history: Sequence[pb.HistoryEvent]) -> bool:
+    def is_past(self, history: Events) -> bool:
         """Return whether it has read more than there is: the history is another one."""
         return self._read > len(history)
 
-    def read(self, history: Sequence[pb.HistoryEvent], inbox: Iterable[pb.HistoryEvent]) -> Tally:
+    def read(self, history: Events, inbox: Iterable[pb.HistoryEvent]) -> Tally:
         """Count what is new in a history; what is in the inbox is on its way there."""
-        last: pb.HistoryEvent | None = None
-        for event in history[self._read :]:
-            kind = kind_of(event)
-            if kind == "taskScheduled":
-                self._ask(event.eventId, event.taskScheduled.name)
-            elif kind in _RESULTS:
-                self._answer(self._tally, event, kind, is_kept=True)
-                last = event
+        news = history[self._read :]
+        kinds = [event.WhichOneof("eventType") for event in news]
+        if self._lost or "taskFailed" in kinds:
+            self._read_one_by_one(news, kinds)
+        else:
+            self._read_successes(news, kinds)
         self._read = len(history)
-        if last is not None:
-            self._tally.last_at = nanoseconds(last.timestamp)
         tally = Tally()
         tally.add(self._tally)
         for event in inbox:
@@ -78,6 +77,27 @@ class Counting:
                 tally.last_at = nanoseconds(event.timestamp)
         return tally
 
+    def _read_successes(self, news: Events, kinds: Sequence[str | None]) -> None:
+        """Count events among which nothing has failed, twice as fast."""
+        pairs = list(zip(news, kinds, strict=True))
+        asked = {one.eventId: one.taskScheduled.name for one, kind in pairs if kind == _ASKED}
+        self._open |= asked
+        self._tally.asked.update(asked.values())
+        answers = [event for event, kind in pairs if kind == "taskCompleted"]
+        numbers = [event.taskCompleted.taskScheduledId for event in answers]
+        self._tally.done.update(filter(None, [self._open.pop(one, None) for one in numbers]))
+        if answers:
+            self._tally.first_at = self._tally.first_at or nanoseconds(answers[0].timestamp)
+            self._tally.last_at = nanoseconds(answers[-1].timestamp)
+
+    def _read_one_by_one(self, news: Events, kinds: Sequence[str | None]) -> None:
+        for event, kind in zip(news, kinds, strict=True):
+            if kind == _ASKED:
+                self._ask(event.eventId, event.taskScheduled.name)
+            elif kind in _RESULTS:
+                self._answer(self._tally, event, kind, is_kept=True)
+                self._tally.last_at = nanoseconds(event.timestamp)
+
     def _ask(self, number: int, name: str) -> None:
         self._open[number] = name
         # A retry of the Python SDK asks again under the same number: it is the same step.
@@ -86,7 +106,9 @@ class Counting:
         else:
             self._tally.asked[name] += 1
 
-    def _answer(self, tally: Tally, event: pb.HistoryEvent, kind: str, *, is_kept: bool) -> None:
+    def _answer(
+        self, tally: Tally, event: pb.HistoryEvent, kind: str | None, *, is_kept: bool
+    ) -> None:
         is_failure = kind == "taskFailed"
         number = (event.taskFailed if is_failure else event.taskCompleted).taskScheduledId
         name = self._open.get(number)
