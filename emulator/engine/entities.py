@@ -34,16 +34,25 @@ def check_message(message: pb.SendEntityMessageAction) -> None:
     """Refuse a message to an entity that cannot be delivered.
 
     Raises:
-        InvalidError: it names what is no entity, or a time or a place in a lock set that is none.
+        InvalidError: it names what is no entity, or a time or a place in a lock set that is none;
+            or a critical section has no ID.
     """
     for entity_id in targets_of(message):
         check_entity_id(entity_id)
-    request = message.entityLockRequested
-    if message.HasField("entityLockRequested") and request.position not in range(
-        len(request.lockSet)
-    ):
-        raise InvalidError(f"The lock set has no place {request.position}.")
+    match message.WhichOneof("EntityMessageType"):
+        case "entityLockRequested":
+            request = message.entityLockRequested
+            if request.position not in range(len(request.lockSet)):
+                raise InvalidError(f"The lock set has no place {request.position}.")
+            _check_section(request.criticalSectionId)
+        case "entityUnlockSent":
+            _check_section(message.entityUnlockSent.criticalSectionId)
     check_readable(message)
+
+
+def _check_section(critical_section: str) -> None:
+    if not critical_section:
+        raise InvalidError("A critical section has no ID.")
 
 
 def operate(entity: Entity, operation: pb.HistoryEvent, now: int) -> list[Effect]:

@@ -196,20 +196,10 @@ def _recursive_termination(instance: Instance) -> pb.ExecutionTerminatedEvent | 
 def release_locks(instance: Instance) -> list[Unlock]:
     """Give back every lock that the instance holds or waits for."""
     return [
-        Unlock(entity_id, request.criticalSectionId)
-        for request in _critical_sections(instance)
-        for entity_id in request.lockSet
-    ]
-
-
-def _critical_sections(instance: Instance) -> list[pb.EntityLockRequestedEvent]:
-    """Return the requests for locks that have not been given back."""
-    sections = {
-        item.entityLockRequested.criticalSectionId: item.entityLockRequested
+        Unlock(entity_id, item.entityLockRequested.criticalSectionId)
         for item in instance.history
-        if item.HasField("entityLockRequested")
-    }
-    return list(sections.values())
+        for entity_id in item.entityLockRequested.lockSet
+    ]
 
 
 def tell_parent(instance: Instance, now: int) -> list[Effect]:

@@ -145,9 +145,19 @@ BAD_ACTIONS = {
             targetInstanceId=text("@e@k"), scheduledTime=NO_TIME
         )
     ),
-    "a lock of nothing": to_entity(entityLockRequested=pb.EntityLockRequestedEvent()),
+    "a lock of nothing": to_entity(
+        entityLockRequested=pb.EntityLockRequestedEvent(criticalSectionId="s")
+    ),
     "a place before the lock set": to_entity(
-        entityLockRequested=pb.EntityLockRequestedEvent(lockSet=["@e@k"], position=-5)
+        entityLockRequested=pb.EntityLockRequestedEvent(
+            criticalSectionId="s", lockSet=["@e@k"], position=-5
+        )
+    ),
+    "a lock without an ID": to_entity(
+        entityLockRequested=pb.EntityLockRequestedEvent(lockSet=["@e@k"])
+    ),
+    "an unlock without an ID": to_entity(
+        entityUnlockSent=pb.EntityUnlockSentEvent(targetInstanceId=text("@e@k"))
     ),
     "an event that says nothing": completed(
         orchestrationStatus=pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW,

@@ -188,6 +188,16 @@ def test_an_orchestration_that_ends_gives_its_locks_back() -> None:
     assert only(effects, fx.Unlock) == [fx.Unlock("@a@1", "s"), fx.Unlock("@b@2", "s")]
 
 
+def test_locks_that_were_asked_for_under_one_id_are_all_given_back() -> None:
+    requests = [
+        pb.EntityLockRequestedEvent(criticalSectionId="s", lockSet=[entity_id])
+        for entity_id in ("@a@1", "@b@2")
+    ]
+    instance = running(*(asking("entityLockRequested", request) for request in requests))
+    effects = take_turn(instance, completion())
+    assert only(effects, fx.Unlock) == [fx.Unlock("@a@1", "s"), fx.Unlock("@b@2", "s")]
+
+
 def test_a_call_tells_the_entity_who_calls() -> None:
     called = pb.EntityOperationCalledEvent(
         requestId="r", operation="get", targetInstanceId=text("@a@1")
