@@ -26,38 +26,36 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
-def run_sample(count: int, scheduler: dict[str, str], **variables: str) -> None:
-    """Run worker and client to their ends, with which the last spans have been sent."""
-    with running("worker.py", **scheduler, **variables) as worker:
-        client = run("client.py", str(count), **scheduler, **variables)
-        assert worker.stop().status == 0
-    assert client.status == 0, client.stderr
+@pytest.fixture(scope="module")
+def two_runs(fresh_task_hubs: Iterator[dict[str, str]]) -> Iterator[Collector]:
+    """Give a collector that has got the spans of two runs of five items."""
+    scheduler = next(fresh_task_hubs)
+    with collecting() as collector:
+        with running("worker.py", **scheduler, **collector.variables) as worker:
+            for _ in range(2):
+                client = run("client.py", "5", **scheduler, **collector.variables)
+                assert client.status == 0, client.stderr
+            assert worker.stop().status == 0
+        yield collector
 
 
-def test_a_run_is_one_trace_of_client_orchestration_and_activities(
-    scheduler: dict[str, str], collector: Collector
-) -> None:
-    run_sample(5, scheduler, **collector.variables)
-    assert len(collector.traces()) == 1
-    # The orchestrator waits for each activity (CLIENT) that the worker runs (SERVER).
-    kinds = Counter((each.name, Span.SpanKind.Name(each.span.kind)) for each in collector.collected)
-    assert kinds == {
-        (CREATION, "SPAN_KIND_PRODUCER"): 1,
-        (ORCHESTRATION, "SPAN_KIND_SERVER"): 1,
-        ("activity:process_work_item", "SPAN_KIND_CLIENT"): 5,
-        ("activity:process_work_item", "SPAN_KIND_SERVER"): 5,
-        ("activity:aggregate_results", "SPAN_KIND_CLIENT"): 1,
-        ("activity:aggregate_results", "SPAN_KIND_SERVER"): 1,
-    }
-    for each in collector.collected:
-        if each.name.startswith("activity:"):
-            assert collector.ancestors(each)[-2:] == [ORCHESTRATION, CREATION]
-
-
-def test_every_run_is_a_trace_of_its_own(scheduler: dict[str, str], collector: Collector) -> None:
-    for _ in range(2):
-        run_sample(1, scheduler, **collector.variables)
-    assert len(collector.traces()) == 2
+def test_a_run_is_one_trace_of_client_orchestration_and_activities(two_runs: Collector) -> None:
+    assert len(two_runs.traces()) == 2
+    for trace_id in two_runs.traces():
+        spans = [each for each in two_runs.collected if each.span.trace_id == trace_id]
+        # The orchestrator waits for each activity (CLIENT) that the worker runs (SERVER).
+        kinds = Counter((each.name, Span.SpanKind.Name(each.span.kind)) for each in spans)
+        assert kinds == {
+            (CREATION, "SPAN_KIND_PRODUCER"): 1,
+            (ORCHESTRATION, "SPAN_KIND_SERVER"): 1,
+            ("activity:process_work_item", "SPAN_KIND_CLIENT"): 5,
+            ("activity:process_work_item", "SPAN_KIND_SERVER"): 5,
+            ("activity:aggregate_results", "SPAN_KIND_CLIENT"): 1,
+            ("activity:aggregate_results", "SPAN_KIND_SERVER"): 1,
+        }
+        for each in spans:
+            if each.name.startswith("activity:"):
+                assert two_runs.ancestors(each)[-2:] == [ORCHESTRATION, CREATION]
 
 
 def test_the_instances_page_names_its_trace(collector: Collector) -> None:
@@ -72,11 +70,8 @@ def test_the_instances_page_names_its_trace(collector: Collector) -> None:
     assert f'<dd class="id">{trace_id.hex()}</dd>' in shown
 
 
-def test_a_span_names_the_program_it_comes_from(
-    scheduler: dict[str, str], collector: Collector
-) -> None:
-    run_sample(1, scheduler, **collector.variables)
-    services = {(each.name.partition(":")[0], each.service) for each in collector.collected}
+def test_a_span_names_the_program_it_comes_from(two_runs: Collector) -> None:
+    services = {(each.name.partition(":")[0], each.service) for each in two_runs.collected}
     assert services == {
         ("create_orchestration", "client"),
         ("orchestration", "worker"),
@@ -85,7 +80,10 @@ def test_a_span_names_the_program_it_comes_from(
 
 
 def test_the_standard_variables_are_heard(scheduler: dict[str, str], collector: Collector) -> None:
-    run_sample(1, scheduler, **collector.variables, OTEL_SERVICE_NAME="squares")
+    variables = {**scheduler, **collector.variables, "OTEL_SERVICE_NAME": "squares"}
+    with running("worker.py", **variables) as worker:
+        run("client.py", "1", **variables)
+        assert worker.stop().status == 0
     assert {each.service for each in collector.collected} == {"squares"}
 
 
