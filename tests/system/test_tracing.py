@@ -90,12 +90,13 @@ def test_the_standard_variables_are_heard(scheduler: dict[str, str], collector: 
 def test_a_collector_that_does_not_answer_costs_a_line_and_no_more(
     scheduler: dict[str, str],
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]  # Nobody listens there any more when the worker starts.
-    nobody = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
-    with running("worker.py", **scheduler, **nobody) as worker:
-        client = run("client.py", "2", **scheduler, **nobody)
-        ended = worker.stop()
+    with socket.socket() as taken:
+        # Nobody listens there, and nobody else can.
+        taken.bind(("127.0.0.1", 0))
+        nobody = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{taken.getsockname()[1]}"}
+        with running("worker.py", **scheduler, **nobody) as worker:
+            client = run("client.py", "2", **scheduler, **nobody)
+            ended = worker.stop()
     assert (client.status, ended.status) == (0, 0)
     assert json.loads(client.stdout)["sum"] == 5
     for log in (client.stderr, ended.stderr):
