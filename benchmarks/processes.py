@@ -117,7 +117,7 @@ def system(
 
     With `core_each`, every process is kept on a core of its own (Linux).
     """
-    processes = [emulator_process(folder, "--task-hubs", "default,steps", *emulator_arguments)]
+    processes = [emulator_process(folder, *emulator_arguments)]
     try:
         endpoint = processes[0].wait_for(" gRPC ").split()[1]
         for number in range(workers):

@@ -58,7 +58,8 @@ def memory_and_file(count: int, repeats: int, folder: Path) -> list[str]:
 
 def _sample(count: int, folder: Path, *, in_file: bool) -> Sample:
     path = folder / "bench.db"
-    arguments = ("--db-file", str(path)) if in_file else ()
+    state = ("--db-file", str(path)) if in_file else ()
+    arguments = ("--task-hubs", "default,steps", *state)
     with system("instant", folder, emulator_arguments=arguments) as running:
         running.run_client(1, 60)  # Warms up: threads, imports.
         wall = running.run_client(count, 600) or float("nan")

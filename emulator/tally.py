@@ -62,7 +62,7 @@ class Counting:
     def read(self, history: Events, inbox: Iterable[pb.HistoryEvent]) -> Tally:
         """Count what is new in a history; what is in the inbox is on its way there."""
         news = history[self._read :]
-        kinds = [event.WhichOneof("eventType") for event in news]
+        kinds = list(map(kind_of, news))
         if self._lost or "taskFailed" in kinds:
             self._read_one_by_one(news, kinds)
         else:
@@ -77,7 +77,7 @@ class Counting:
                 tally.last_at = nanoseconds(event.timestamp)
         return tally
 
-    def _read_successes(self, news: Events, kinds: Sequence[str | None]) -> None:
+    def _read_successes(self, news: Events, kinds: Sequence[str]) -> None:
         """Count events among which nothing has failed, twice as fast."""
         pairs = list(zip(news, kinds, strict=True))
         asked = {one.eventId: one.taskScheduled.name for one, kind in pairs if kind == _ASKED}
@@ -90,7 +90,7 @@ class Counting:
             self._tally.first_at = self._tally.first_at or nanoseconds(answers[0].timestamp)
             self._tally.last_at = nanoseconds(answers[-1].timestamp)
 
-    def _read_one_by_one(self, news: Events, kinds: Sequence[str | None]) -> None:
+    def _read_one_by_one(self, news: Events, kinds: Sequence[str]) -> None:
         for event, kind in zip(news, kinds, strict=True):
             if kind == _ASKED:
                 self._ask(event.eventId, event.taskScheduled.name)
@@ -106,9 +106,7 @@ class Counting:
         else:
             self._tally.asked[name] += 1
 
-    def _answer(
-        self, tally: Tally, event: pb.HistoryEvent, kind: str | None, *, is_kept: bool
-    ) -> None:
+    def _answer(self, tally: Tally, event: pb.HistoryEvent, kind: str, *, is_kept: bool) -> None:
         is_failure = kind == "taskFailed"
         number = (event.taskFailed if is_failure else event.taskCompleted).taskScheduledId
         name = self._open.get(number)

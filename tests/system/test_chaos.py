@@ -8,8 +8,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -81,19 +80,14 @@ class Chaos:
         return set(re.findall(r"Started orchestration with ID = (\w+)", said))
 
 
-@contextmanager
-def chaos(path: Path, port: int) -> Iterator[Chaos]:
-    with ExitStack() as stack:
-        yield Chaos(path, port, stack)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_done_twice_whoever_is_killed_whenever(
     tmp_path: Path, free_port: int, request: pytest.FixtureRequest
 ) -> None:
-    seconds = float(request.config.getoption("--chaos-seconds"))
-    with chaos(tmp_path / "chaos.db", free_port) as programs:
+    seconds: float = request.config.getoption("--chaos-seconds")
+    with ExitStack() as stack:
+        programs = Chaos(tmp_path / "chaos.db", free_port, stack)
         end = time.monotonic() + seconds
         while time.monotonic() < end or programs.emulators_killed < seconds / SECONDS_PER_KILL:
             programs.kill_emulator()
