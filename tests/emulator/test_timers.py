@@ -93,8 +93,9 @@ def test_what_is_dropped_never_fires_and_leaves_nothing() -> None:
     clock[0] = 1
     timers.look()
     assert last.wait(PATIENCE_SECONDS)
-    timers.close()
     assert fired == []
+    assert len(timers) == 0
+    timers.close()
 
 
 def test_the_next_time_is_that_of_the_earliest_thing_that_is_not_dropped(timers: Timers) -> None:

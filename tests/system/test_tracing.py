@@ -82,8 +82,9 @@ def test_a_span_names_the_program_it_comes_from(two_runs: Collector) -> None:
 def test_the_standard_variables_are_heard(scheduler: dict[str, str], collector: Collector) -> None:
     variables = {**scheduler, **collector.variables, "OTEL_SERVICE_NAME": "squares"}
     with running("worker.py", **variables) as worker:
-        run("client.py", "1", **variables)
+        client = run("client.py", "1", **variables)
         assert worker.stop().status == 0
+    assert client.status == 0, client.stderr
     assert {each.service for each in collector.collected} == {"squares"}
 
 
