@@ -141,9 +141,11 @@ class Pending:
 
     def _take_instance(self, instance: Instance, record: Record, changes: Changes) -> None:
         number = record.number
+        # First: if they are still to be read, this completes the record.
+        history, inbox = instance.history, instance.inbox
         for part, trail, events in (
-            (Part.HISTORY, record.history, instance.history),
-            (Part.INBOX, record.inbox, instance.inbox),
+            (Part.HISTORY, record.history, history),
+            (Part.INBOX, record.inbox, inbox),
         ):
             first = trail.first
             news = trail.advance(events)

@@ -52,6 +52,24 @@ def full(instance_id: str = "full") -> Instance:
     )
 
 
+def test_an_ended_instance_that_is_put_unread_is_written_once(store: Store, reopen: Reopen) -> None:
+    one = ended(history=[named("h1")])
+    store.put(one)
+    store.keep()
+    one.history.append(named("h2"))
+    store.put(one)
+    store.keep()
+    store = reopen()
+    again = store.instance("i")
+    assert again is not None
+    store.put(again)
+    store.keep()
+    del again
+    kept = reopen().instance("i")
+    assert kept is not None
+    assert names(kept.history) == ["h1", "h2"]
+
+
 def test_an_instance_is_the_same_object_as_long_as_somebody_has_it(store: Store) -> None:
     one = instance()
     store.put(one)
