@@ -34,8 +34,11 @@ def end_if_pressed() -> None:
 def end_quietly(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """End the process with INTERRUPTED where Ctrl-C was not caught; show any other error."""
-    if issubclass(kind, KeyboardInterrupt):
+    """End the process with INTERRUPTED where Ctrl-C was not caught; show any other error.
+
+    An import in C may have made another error of it, e.g. an ImportError of Cython's.
+    """
+    if issubclass(kind, KeyboardInterrupt) or _pressed.is_set():
         os._exit(INTERRUPTED)
     sys.__excepthook__(kind, error, trace)
 

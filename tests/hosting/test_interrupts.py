@@ -12,6 +12,9 @@ PLACES = {
     "in the program": "press()",
     "in a callback of the garbage collector": "o = set(); r = weakref.ref(o, press); del o",
     "in a destructor": "C = type('C', (), {'__del__': press}); C()",
+    "in an import that makes another error of it": (
+        "\ntry: press()\nexcept KeyboardInterrupt: raise ImportError from None"
+    ),
 }
 
 
