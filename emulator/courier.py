@@ -12,8 +12,7 @@ from emulator.engine import entities, instances, reruns
 from emulator.engine.actions import child_of
 from emulator.engine.events import text
 from emulator.engine.failures import failure
-from emulator.engine.model import Activity, Entity, Timer
-from emulator.leases import Kind
+from emulator.engine.model import Entity, Timer
 from emulator.store import Left
 
 if TYPE_CHECKING:
@@ -45,11 +44,6 @@ class Courier:
         self._arrange(effect)
         return ()
 
-    def offer_activity(self, activity: Activity, version: str) -> None:
-        """Let workers have an activity."""
-        name = activity.scheduled.taskScheduled.name
-        self._hub.offer(Kind.ACTIVITY, name, version, activity)
-
     def _set_timer(self, timer: Timer) -> None:
         self._hub.timers.set(timer.due, timer.target, timer)
         if timer.target.startswith("@"):
@@ -65,9 +59,11 @@ class Courier:
             case fx.BatchReady(entity_id):
                 self._hub.offer_batch(entity_id)
             case fx.ActivityReady(activity, version):
-                self.offer_activity(activity, version)
+                self._hub.offer_activity(activity, version)
             case fx.LeaveActivity(activity, version):
                 self._hub.store.leave(Left(activity, version))
+            case fx.DropActivity(activity):
+                self._hub.withdraw_activity(activity)
             case fx.DropTimers(instance_id):
                 self._hub.timers.drop(instance_id)
             case fx.StatusChanged(instance_id):

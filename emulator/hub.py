@@ -75,6 +75,8 @@ class TaskHub:
         self.is_closed = False
         self._turns: dict[str, WorkItem] = {}
         self._batches: dict[str, WorkItem] = {}
+        # By the event that has asked for it, which is the same object wherever it is.
+        self._activities: dict[int, WorkItem] = {}
         self._pauses: set[str] = set()
         self._courier = Courier(self)
         with self.lock:
@@ -85,7 +87,7 @@ class TaskHub:
         for instance in self.store.active():
             self.apply(outstanding.resume(instance))
         for left in self.store.left():
-            self._courier.offer_activity(left.activity, left.version)
+            self.offer_activity(left.activity, left.version)
         for entity in self.store.active_entities():
             self.change_entity(entity.entity_id, entities.advance)
         for timer in self.store.timers():
@@ -134,8 +136,7 @@ class TaskHub:
         self.store.remove(instance.instance_id)
         self.timers.drop(instance.instance_id)
         self.withdraw_turn(instance.instance_id)
-        if instance.waits_for:
-            self._withdraw_activities(instance)
+        self.apply(outstanding.dropped(instance))
 
     def change(
         self, instance: Instance, rule: Callable[..., Sequence[fx.Effect]], *args: object
@@ -188,6 +189,12 @@ class TaskHub:
         if entity is not None and entity_id not in self._batches:
             self._batches[entity_id] = self.offer(Kind.ENTITY, entity.name, "", entity_id)
 
+    def offer_activity(self, activity: Activity, version: str) -> None:
+        """Let workers have an activity."""
+        name = activity.scheduled.taskScheduled.name
+        item = self.offer(Kind.ACTIVITY, name, version, activity)
+        self._activities[id(activity.scheduled)] = item
+
     def offer(self, kind: Kind, name: str, version: str, subject: object) -> WorkItem:
         """Let workers have a new work item."""
         return self.leases.offer(kind, name, version, subject, self.now() / SECOND)
@@ -197,6 +204,7 @@ class TaskHub:
         self.leases.complete(item.token)
         if isinstance(item.subject, Activity):
             self.store.remove_left(item.subject)
+            self._activities.pop(id(item.subject.scheduled), None)
         elif item.kind is Kind.ORCHESTRATOR:
             self._turns.pop(str(item.subject), None)
         elif item.kind is Kind.ENTITY:
@@ -209,13 +217,14 @@ class TaskHub:
         if item is not None:
             self.take_item(item)
 
-    def _withdraw_activities(self, instance: Instance) -> None:
-        for item in list(self.leases.items()):
-            if isinstance(item.subject, Activity):
-                asked = item.subject.scheduled
-                if instance.waits_for.get(asked.eventId) is asked:
-                    self.leases.complete(item.token)
-        self._settled()
+    def withdraw_activity(self, activity: Activity) -> None:
+        """Take back an activity, unless a worker has it: it may be at it, and is left in peace."""
+        item = self._activities.get(id(activity.scheduled))
+        if item is None:
+            return
+        item.is_withdrawn = True
+        if item.holder is None:
+            self.take_item(item)
 
     # Time
 

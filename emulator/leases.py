@@ -34,9 +34,9 @@ class Kind(Enum):
 class WorkItem:
     """A unit of work. `subject` is what the task hub needs to build its message.
 
-    `token` is the completion token of the present lease; `earlier_tokens` are those of
-    earlier leases with which it may still be completed. `waits_since` and `given_at` say when it
-    began to wait and when its holder was sent it, in seconds since 1970.
+    `token` is the completion token of the present lease, `earlier_tokens` are those of earlier
+    ones with which it may still be completed. It waits since `waits_since`, and its holder was
+    sent it at `given_at`, in seconds since 1970. `is_withdrawn`: only its holder may be at it.
     """
 
     kind: Kind
@@ -51,6 +51,7 @@ class WorkItem:
     abandoned: int = 0
     waits_since: float = 0.0
     given_at: float | None = None
+    is_withdrawn: bool = False
 
 
 @dataclass(eq=False)
@@ -58,7 +59,6 @@ class WorkerStream:
     """A worker's connection: what it accepts, how much it may hold, and what is on its way to it.
 
     `streams_history`: it can fetch a long history by a call of its own.
-
     `has_gone`: its end has come, perhaps before it was connected.
 
     `outbox` ends with None once the stream is closed. An item in it counts only while its

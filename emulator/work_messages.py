@@ -82,7 +82,7 @@ class WorkMessages:
         assert isinstance(item.subject, Activity)
         instance = self._hub.store.instance(item.subject.instance_id)
         # Whatever else has become of the orchestration, what it has scheduled runs.
-        if instance is None or instance.status == pb.ORCHESTRATION_STATUS_TERMINATED:
+        if instance is None or item.is_withdrawn:
             return None
         self._note_given(instance, item.subject.scheduled)
         scheduled = item.subject.scheduled.taskScheduled

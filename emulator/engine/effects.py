@@ -47,6 +47,13 @@ class LeaveActivity:
 
 
 @dataclass(frozen=True)
+class DropActivity:
+    """An activity that has been offered need not run; what a worker makes of it counts no more."""
+
+    activity: Activity
+
+
+@dataclass(frozen=True)
 class SetTimer:
     """Something happens later."""
 
@@ -145,6 +152,7 @@ Effect = (
     | BatchReady
     | ActivityReady
     | LeaveActivity
+    | DropActivity
     | SetTimer
     | DropTimers
     | Send

@@ -19,7 +19,7 @@ from emulator.engine.events import event, kind_of, text, text_of, timestamp
 from emulator.engine.failures import failure, shorten, shorten_in
 from emulator.engine.ids import new_id
 from emulator.engine.model import Instance, Timer
-from emulator.engine.outstanding import left_behind
+from emulator.engine.outstanding import dropped, left_behind
 
 
 def create(
@@ -173,8 +173,8 @@ def end(
         # A rewind may want what is still under way.
         instance.inbox = [news for news in instance.inbox if _outlives_failure(news)]
         return effects
-    if status == pb.ORCHESTRATION_STATUS_COMPLETED:
-        effects += left_behind(instance)
+    is_completed = status == pb.ORCHESTRATION_STATUS_COMPLETED
+    effects += left_behind(instance) if is_completed else dropped(instance)
     instance.inbox.clear()
     instance.waits_for.clear()
     effects.append(DropTimers(instance.instance_id))

@@ -5,7 +5,14 @@ from __future__ import annotations
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from emulator.engine.effects import ActivityReady, Effect, LeaveActivity, SetTimer, TurnReady
+from emulator.engine.effects import (
+    ActivityReady,
+    DropActivity,
+    Effect,
+    LeaveActivity,
+    SetTimer,
+    TurnReady,
+)
 from emulator.engine.events import MILLISECOND, event, nanoseconds
 from emulator.engine.model import Activity, Instance, Timer
 
@@ -39,9 +46,19 @@ def left_behind(instance: Instance) -> list[Effect]:
         LeaveActivity(
             Activity(instance.instance_id, asked), activity_version(instance, asked.taskScheduled)
         )
-        for asked in instance.waits_for.values()
-        if asked.HasField("taskScheduled")
+        for asked in _open_activities(instance)
     ]
+
+
+def dropped(instance: Instance) -> list[Effect]:
+    """Return the activities that need not run any more because the instance is terminated."""
+    return [
+        DropActivity(Activity(instance.instance_id, asked)) for asked in _open_activities(instance)
+    ]
+
+
+def _open_activities(instance: Instance) -> list[pb.HistoryEvent]:
+    return [asked for asked in instance.waits_for.values() if asked.HasField("taskScheduled")]
 
 
 def resume(instance: Instance) -> list[Effect]:

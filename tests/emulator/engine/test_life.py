@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -10,7 +11,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from emulator.engine import effects as fx
 from emulator.engine import instances
 from emulator.engine.events import SECOND, event, text, unanswered
-from emulator.engine.model import Timer
+from emulator.engine.model import Activity, Timer
 from tests.emulator.engine.making import (
     COMPLETED,
     FAILED,
@@ -183,6 +184,22 @@ def test_timers_end_with_the_instance_unless_a_rewind_may_want_them(
     instances.deliver(instance, news(), NOW)
     effects = take_turn(instance, completion(status))
     assert (fx.DropTimers("id") in effects) == dropped
+
+
+@pytest.mark.parametrize(
+    ("status", "effect"),
+    [(COMPLETED, fx.LeaveActivity), (TERMINATED, fx.DropActivity), (FAILED, None)],
+)
+def test_an_open_activity_runs_after_a_completion_and_need_not_after_a_termination(
+    status: pb.OrchestrationStatus, effect: type[Any] | None
+) -> None:
+    instance = running(activity(1))
+    asked = instance.waits_for[1]
+    instances.deliver(instance, news(), NOW)
+    effects = take_turn(instance, completion(status))
+    said = [one for one in effects if isinstance(one, fx.LeaveActivity | fx.DropActivity)]
+    assert [type(one) for one in said] == ([effect] if effect else [])
+    assert all(one.activity == Activity("id", asked) for one in said)
 
 
 def test_an_instance_that_is_failed_from_outside_says_why() -> None:

@@ -199,12 +199,11 @@ def state_of(hub: TaskHub, ids: set[str]) -> State:
 
 
 def activities(hub: TaskHub) -> Iterator[tuple[str, int]]:
-    """Yield the activities that workers have, or may have."""
+    """Yield the activities that workers have, or may have, and that are of use."""
     for item in hub.leases.items():
-        if not isinstance(item.subject, Activity):
+        if item.is_withdrawn or not isinstance(item.subject, Activity):
             continue
-        instance = hub.store.instance(item.subject.instance_id)
-        if instance is not None and instance.status != pb.ORCHESTRATION_STATUS_TERMINATED:
+        if hub.store.instance(item.subject.instance_id) is not None:
             yield item.subject.instance_id, item.subject.scheduled.eventId
 
 
