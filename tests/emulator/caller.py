@@ -1,4 +1,4 @@
-"""Calls over a real connection without an SDK, and a worker that answers by hand."""
+"""A caller of the default task hub, and a worker that answers by hand, on one connection."""
 
 from __future__ import annotations
 
@@ -6,64 +6,49 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
-from durabletask.internal import orchestrator_service_pb2_grpc as stubs
 
-from emulator import Emulator
-from tests.processes import PATIENCE_SECONDS
+from tests.emulator import wire
+from tests.emulator.wire import Wire
 
 COMPLETED = pb.ORCHESTRATION_STATUS_COMPLETED
 FAILED = pb.ORCHESTRATION_STATUS_FAILED
 
 
 class Caller:
-    """Calls RPCs over a real connection, and is a worker that answers by hand."""
+    """Calls RPCs about the instance `id`, or another that is named."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        options = [("grpc.max_receive_message_length", 64 * 1024 * 1024)]
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{emulator.port}", options)
-        self.stub: Any = stubs.TaskHubSidecarServiceStub(self.channel)
+    def __init__(self, connection: Wire) -> None:
+        self._wire = connection
 
     def call(self, rpc: str, request: Any) -> Any:
-        """Call an RPC of the hub 'default'."""
-        metadata = [("taskhub", "default")]
-        return getattr(self.stub, rpc)(request, metadata=metadata, timeout=PATIENCE_SECONDS)
+        """Return the answer of an RPC, or a list of them where it streams."""
+        return self._wire.call(rpc, request)
 
     def code_of(self, rpc: str, request: Any) -> grpc.StatusCode:
         """Return the status that a refused call ends with."""
-        with pytest.raises(grpc.RpcError) as refused:
-            self.call(rpc, request)
-        code: grpc.StatusCode = refused.value.code()
+        code, _ = self._wire.refusal(rpc, request)
         return code
 
     def start(self, instance_id: str = "id", **fields: Any) -> None:
-        self.call(
-            "StartInstance", pb.CreateInstanceRequest(instanceId=instance_id, name="o", **fields)
-        )
+        wire.start(self._wire, instance_id, **fields)
 
     def work(self, **fields: Any) -> Iterator[pb.WorkItem]:
         """Connect a worker, and return its stream of work items."""
-        stream: Iterator[pb.WorkItem] = self.call("GetWorkItems", pb.GetWorkItemsRequest(**fields))
+        stream: Iterator[pb.WorkItem] = self._wire.stream(
+            "GetWorkItems", pb.GetWorkItemsRequest(**fields)
+        )
         return stream
 
     def answer(self, item: pb.WorkItem, *actions: pb.OrchestratorAction, **fields: Any) -> None:
-        request: dict[str, Any] = {
-            "instanceId": item.orchestratorRequest.instanceId,
-            "completionToken": item.completionToken,
-            "actions": actions,
-        }
-        self.call("CompleteOrchestratorTask", pb.OrchestratorResponse(**(request | fields)))
+        wire.answer(self._wire, item, *actions, **fields)
 
     def state(self, instance_id: str = "id") -> pb.OrchestrationState:
-        request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
-        state: pb.OrchestrationState = self.call("GetInstance", request).orchestrationState
-        return state
+        return wire.state_of(self._wire, instance_id)
 
 
 def ended(status: pb.OrchestrationStatus = COMPLETED, **fields: Any) -> pb.OrchestratorAction:
-    action = pb.CompleteOrchestrationAction(orchestrationStatus=status, **fields)
-    return pb.OrchestratorAction(id=-1, completeOrchestration=action)
+    return wire.completed(orchestrationStatus=status, **fields)
 
 
 def activity(task_id: int = 1) -> pb.OrchestratorAction:

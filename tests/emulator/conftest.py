@@ -9,14 +9,14 @@ import pytest
 
 from emulator import Emulator
 from tests.emulator.caller import Caller
+from tests.emulator.wire import wire_to
 
 
 @pytest.fixture
 def caller(emulator: Emulator) -> Iterator[Caller]:
     """Give a caller of RPCs, connected to a fresh emulator."""
-    caller = Caller(emulator)
-    yield caller
-    caller.channel.close()
+    with wire_to(emulator) as wire:
+        yield Caller(wire)
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def start(wire: Wire, instance_id: str, name: str = "o", **fields: Any) -> None:
 
 
 def answer(wire: Wire, item: pb.WorkItem, *actions: pb.OrchestratorAction, **fields: Any) -> None:
-    """Answer a turn."""
+    """Answer a turn; `fields` may make the answer a wrong one."""
     wire.call("CompleteOrchestratorTask", response_to(item, *actions, **fields))
 
 
@@ -94,11 +94,12 @@ def response_to(
     item: pb.WorkItem, *actions: pb.OrchestratorAction, **fields: Any
 ) -> pb.OrchestratorResponse:
     """Return an answer to a turn; `fields` may make it a wrong one."""
-    right = {
+    right: dict[str, Any] = {
         "instanceId": item.orchestratorRequest.instanceId,
         "completionToken": item.completionToken,
+        "actions": actions,
     }
-    return pb.OrchestratorResponse(actions=actions, **(right | fields))
+    return pb.OrchestratorResponse(**(right | fields))
 
 
 def completed(**fields: Any) -> pb.OrchestratorAction:
