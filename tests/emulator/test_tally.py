@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import takewhile
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.engine.events import event
-from emulator.tally import Counting, Tally
+from emulator.engine.events import event, is_task_result
+from emulator.tally import Counting, Steps, Tally
 
 STEPS = ["resize", "upload"]
 
@@ -69,3 +70,18 @@ def test_it_does_not_matter_how_often_one_looks(
     history: list[pb.HistoryEvent], looks: list[int]
 ) -> None:
     assert count(history, looks) == count(history, [])
+
+
+@given(histories(), st.integers(0, 24))
+def test_answers_that_are_counted_and_answers_that_are_matched_give_the_same(
+    history: list[pb.HistoryEvent], look: int
+) -> None:
+    taken, arrived = history[:look], list(takewhile(is_task_result, history[look:]))
+    matched = Steps()
+    matched.read(taken)
+    counted, expected = Counting().read(taken, arrived), matched.tally(arrived)
+    assert (counted.asked, counted.done, counted.failed) == (
+        expected.asked,
+        expected.done,
+        expected.failed,
+    )
