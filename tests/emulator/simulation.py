@@ -67,14 +67,7 @@ class Simulation:
         """Set the clock forward, and let what is due happen."""
         self.time += int(seconds * SECOND)
         self.hub.timers.look()
-
-        def nothing_is_due() -> bool:
-            due = self.hub.timers.next_due()
-            return due is None or due > self.time
-
-        wait_until(nothing_is_due, "all that is due has happened")
-        with self.hub.lock:  # The last of it may be under way.
-            pass
+        wait_until(self.hub.timers.only_waits, "all that is due has happened")
 
     def receive(self, worker: Worker) -> None:
         """Let a worker take what has been sent to it."""
