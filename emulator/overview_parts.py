@@ -104,7 +104,7 @@ def detail_of(hub: TaskHub, families: Families, instance: Instance) -> Callable[
 
 
 def _child_view(families: Families, child: Instance) -> ChildView:
-    started = families.member(child).first_turn_at
+    started = families.summary(child).first_turn_at
     return ChildView(
         instance_id=child.instance_id,
         status=status_name(child),

@@ -11,7 +11,7 @@ from typing import Protocol
 from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
 
-from emulator.tally import Tally
+from emulator.engine.tally import Tally
 
 STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
 """Every status an orchestration instance can have, in the order of its life."""

@@ -15,7 +15,7 @@ from durabletask.task import FailureDetails
 from emulator.dashboard import text
 from emulator.dashboard.links import Pager
 from emulator.dashboard.steps import Step
-from emulator.tally import Tally
+from emulator.engine.tally import Tally
 from emulator.views import ORCHESTRATION_STATUSES, HubView, InstanceDetail, InstanceView, Wanted
 
 Json = dict[str, Any]

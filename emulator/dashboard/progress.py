@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from emulator.dashboard import text
-from emulator.tally import Tally
+from emulator.engine.tally import Tally
 from emulator.views import InstanceView
 
 # Before so many steps have ended, nobody can say how long the rest will take.

@@ -20,6 +20,7 @@ from emulator.engine.failures import failure, shorten, shorten_in
 from emulator.engine.ids import new_id
 from emulator.engine.model import Instance, Timer
 from emulator.engine.outstanding import dropped, left_behind
+from emulator.engine.tally import summarized
 
 
 def create(
@@ -172,9 +173,17 @@ def end(
     if status == pb.ORCHESTRATION_STATUS_FAILED:
         # A rewind may want what is still under way.
         instance.inbox = [news for news in instance.inbox if _outlives_failure(news)]
-        return effects
-    is_completed = status == pb.ORCHESTRATION_STATUS_COMPLETED
-    effects += left_behind(instance) if is_completed else dropped(instance)
+    else:
+        effects += _drop_what_is_open(instance)
+    if not instance.waits_for:
+        instance.summary = summarized(instance)
+    return effects
+
+
+def _drop_what_is_open(instance: Instance) -> list[Effect]:
+    """Forget what has arrived and what is still to come for an instance that nothing rewinds."""
+    is_completed = instance.status == pb.ORCHESTRATION_STATUS_COMPLETED
+    effects = left_behind(instance) if is_completed else dropped(instance)
     instance.inbox.clear()
     instance.waits_for.clear()
     effects.append(DropTimers(instance.instance_id))

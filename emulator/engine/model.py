@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from emulator.engine.tally import Summary
+
 ENDED = frozenset(
     {
         pb.ORCHESTRATION_STATUS_COMPLETED,
@@ -45,7 +47,8 @@ class Instance:
     will name: a task's number, an entity request's or critical section's ID. `starts_at` is set
     until that time has come. `rewind` is the event that the next turn rewinds the history with;
     `is_due` says that a turn is owed even if nothing has arrived. `given` tells for each activity
-    (its task's number, when it was scheduled) when a worker was given it first and last.
+    (its task's number, when it was scheduled) when a worker was given it first and last. Once
+    it has ended, and waits for nothing more, `summary` spares others to read its history.
     """
 
     instance_id: str
@@ -73,6 +76,7 @@ class Instance:
     is_due: bool = False
     trace: pb.OrchestrationTraceContext | None = None
     given: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    summary: Summary | None = None
 
     @property
     def has_ended(self) -> bool:

@@ -128,7 +128,7 @@ def rewind(instance: Instance, news: pb.ExecutionRewoundEvent, now: int) -> list
             f"but {status_name(instance)}: this does not allow a rewind"
         )
     instance.status = pb.ORCHESTRATION_STATUS_RUNNING
-    instance.output = instance.failure = instance.completed_at = None
+    instance.output = instance.failure = instance.completed_at = instance.summary = None
     instance.updated_at = now
     instance.rewind = event(now, executionRewound=news)
     return readiness(instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from itertools import chain
@@ -13,12 +14,13 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
 from emulator.engine.model import Entity, Instance
+from emulator.engine.tally import Summary, Tally
 
 INSTANCE_COLUMNS = (
     "number", "hub", "id", "status", "created_at", "updated_at", "completed_at", "name", "search",
     "version", "parent_id", "parent_task", "execution_id", "scheduled_start", "starts_at",
     "custom_status", "tags", "failure", "trace", "rewind", "is_due", "is_active", "history_from",
-    "inbox_from",
+    "inbox_from", "summary",
 )  # fmt: skip
 ENTITY_COLUMNS = (
     "number", "hub", "id", "updated_at", "locked_by", "critical_section", "is_active",
@@ -60,6 +62,7 @@ def instance_row(instance: Instance, number: int, hub: int, trails: tuple[int, i
         instance.failure, instance.trace, instance.rewind,
         # A turn that a worker has is offered to another one after the emulator's end.
         int(instance.is_due or instance.turn is not None), int(is_active(instance)), *trails,
+        instance.summary,
     ]  # fmt: skip
 
 
@@ -80,7 +83,7 @@ def finished_row(row: list[Any]) -> list[Any]:
 def _value(value: Any) -> Any:
     if isinstance(value, Message):
         return value.SerializeToString()
-    return json.dumps(value) if isinstance(value, dict) else value
+    return json.dumps(value, default=vars) if isinstance(value, dict | Summary) else value
 
 
 def body_of(kind: Part, content: Any) -> bytes:
@@ -131,4 +134,14 @@ def instance_values(row: Sequence[Any]) -> dict[str, Any]:
     ):
         if values[name] is not None:
             values[name] = message.FromString(values[name])
+    if values["summary"] is not None:
+        values["summary"] = _summary_of(values["summary"])
     return values
+
+
+def _summary_of(text: str) -> Summary:
+    values = json.loads(text)
+    tally = values["tally"]
+    for name in ("asked", "done", "failed"):
+        tally[name] = Counter(tally[name])
+    return Summary(Tally(**tally), values["first_turn_at"])

@@ -56,8 +56,11 @@ CREATE TABLE left_activities (
 );
 """
 
+# Of an instance that has ended, so that the dashboard need not read its history.
+VERSION_2 = "ALTER TABLE instances ADD COLUMN summary TEXT;"
+
 # What makes a file of each version one of the next. An empty file has the version 0.
-MIGRATIONS = [VERSION_1]
+MIGRATIONS = [VERSION_1, VERSION_2]
 
 
 class ForeignFileError(Exception):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from emulator.dashboard.progress import progress_of
-from emulator.tally import Counting, Tally
+from emulator.engine.tally import Counting, Tally
 from tests.emulator.dashboard.asking import asking, page
 from tests.emulator.dashboard.histories import History, at, ns
 from tests.emulator.dashboard.hubs import NUMBERS, ShownHub, family, make_instance, running

@@ -12,6 +12,7 @@ from emulator.engine import effects as fx
 from emulator.engine import instances
 from emulator.engine.events import SECOND, event, text, unanswered
 from emulator.engine.model import Activity, Timer
+from emulator.engine.tally import summarized
 from tests.emulator.engine.making import (
     COMPLETED,
     FAILED,
@@ -200,6 +201,25 @@ def test_an_open_activity_runs_after_a_completion_and_need_not_after_a_terminati
     said = [one for one in effects if isinstance(one, fx.LeaveActivity | fx.DropActivity)]
     assert [type(one) for one in said] == ([effect] if effect else [])
     assert all(one.activity == Activity("id", asked) for one in said)
+
+
+def test_an_instance_that_has_ended_knows_its_steps_without_its_history() -> None:
+    instance = running(activity(1), activity(2))
+    instances.answer(instance, 1, task_completed(1), NOW)
+    assert instance.summary is None
+    take_turn(instance, completion())
+    assert instance.summary is not None
+    assert instance.summary == summarized(instance)
+    assert (instance.summary.tally.asked.total(), instance.summary.tally.done.total()) == (2, 1)
+
+
+def test_a_failed_instance_may_still_hear_of_its_steps() -> None:
+    instance = running(activity(1))
+    instances.deliver(instance, news(), NOW)
+    take_turn(instance, completion(FAILED))
+    assert instance.summary is None
+    instances.answer(instance, 1, task_completed(1), NOW)
+    assert summarized(instance).tally.done.total() == 1
 
 
 def test_an_instance_that_is_failed_from_outside_says_why() -> None:

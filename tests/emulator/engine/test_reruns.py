@@ -202,6 +202,13 @@ def test_what_is_under_way_at_a_failure_still_counts_after_a_rewind() -> None:
     assert instance.waits_for[2] is scheduled
 
 
+def test_the_steps_of_a_rewound_instance_are_counted_anew() -> None:
+    instance = failed_beside()
+    assert instance.summary is not None
+    reruns.rewind(instance, pb.ExecutionRewoundEvent(), NOW)
+    assert instance.summary is None
+
+
 def test_a_rewind_reaches_the_children_that_have_failed() -> None:
     instance = running(child(1, "c"))
     failed = instances.sub_orchestration_failed(1, pb.TaskFailureDetails(), NOW)

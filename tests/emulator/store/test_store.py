@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator.engine.events import event
 from emulator.engine.model import Activity, Entity, Instance, Timer
+from emulator.engine.tally import Summary, Tally
 from emulator.store import Filter, Store
 from tests.emulator.store.things import (
     TIME,
@@ -49,6 +52,9 @@ def full(instance_id: str = "full") -> Instance:
         is_due=True,
         trace=pb.OrchestrationTraceContext(),
         given={(1, TIME): (TIME + 1, TIME + 2)},
+        summary=Summary(
+            Tally(Counter(a=2), Counter(a=1), Counter(), TIME, TIME + 1), first_turn_at=TIME
+        ),
     )
 
 

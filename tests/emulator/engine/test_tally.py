@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.engine.events import event, is_task_result
-from emulator.tally import Counting, Steps, Tally
+from emulator.engine.tally import Counting, Steps, Tally
 
 STEPS = ["resize", "upload"]
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from emulator.engine.events import kind_of, nanoseconds
+
+if TYPE_CHECKING:
+    from emulator.engine.model import Instance
 
 Events = Sequence[pb.HistoryEvent]
 
@@ -45,6 +49,27 @@ class Tally:
         self.parts += other.parts
         self.parts_ended += other.parts_ended
         self.unstarted += other.unstarted
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is known of one instance by itself: its activities, and when its first turn was."""
+
+    tally: Tally
+    first_turn_at: int | None
+
+
+def summarized(instance: Instance, counting: Counting | None = None) -> Summary:
+    """Return the summary of an instance, whose history `counting` may have read a part of."""
+    tally = (counting or Counting()).read(instance.history, instance.inbox)
+    return Summary(tally, _first_turn_at(instance))
+
+
+def _first_turn_at(instance: Instance) -> int | None:
+    """Return when a worker was given an instance's first turn, None before that."""
+    if instance.history and instance.history[0].HasField("orchestratorStarted"):
+        return nanoseconds(instance.history[0].timestamp)
+    return None if instance.turn is None else nanoseconds(instance.turn.started.timestamp)
 
 
 class Counting:
