@@ -29,7 +29,7 @@ up: .venv/run ## Keep an emulator (DB=file for its state) and WORKERS=1 workers 
 # Much of the time is waiting. The tests start hundreds of programs: compile their modules once.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev node_modules ## Run the tests
-	pytest -n 5 $(PYTEST_ARGS)
+	pytest -n 8 $(PYTEST_ARGS)
 
 fuzz: .venv/dev ## Attack the emulator with random calls (SECONDS=600)
 	FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/fuzz
