@@ -159,7 +159,7 @@ class Leases:
         self._streams.remove(stream)
         unsent = set(_drain(stream.outbox))
         stream.outbox.put(None)
-        held = {item for items in stream.held.values() for item in items}
+        held = sorted((i for items in stream.held.values() for i in items), key=lambda i: i.order)
         for item in held:
             self._release(item)
             if item in unsent:
@@ -168,7 +168,7 @@ class Leases:
                 self._resting[item] = now + self._grace
         for kind in Kind:
             self._dispatch(kind)
-        return now + self._grace if held - unsent else None
+        return now + self._grace if set(held) - unsent else None
 
     def find(self, token: str) -> WorkItem | None:
         """Return the work item of a completion token, None if it was completed or withdrawn."""

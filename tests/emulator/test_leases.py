@@ -158,6 +158,20 @@ def test_items_that_come_back_keep_their_turn(leases: Leases, stream: WorkerStre
     assert receive(other) == [*items, later]
 
 
+def test_what_a_worker_leaves_goes_on_in_the_order_in_which_it_was_offered(
+    leases: Leases, stream: WorkerStream
+) -> None:
+    names = [f"name {number}" for number in range(100)]
+    for name in names:
+        offer(leases, name)
+    receive(stream)
+    leases.disconnect(stream, 0)
+    leases.expire(GRACE)
+    another = new_stream()
+    leases.connect(another)
+    assert [item.name for item in receive(another)] == names
+
+
 def test_the_late_result_of_an_activity_counts_while_nobody_has_been_faster(
     leases: Leases, stream: WorkerStream
 ) -> None:
