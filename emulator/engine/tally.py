@@ -135,6 +135,8 @@ class Counting:
         self._failed.update(_number(one, kind) for one, kind in pairs if kind == _FAILED)
         failed = self._failed | {_number(e, _FAILED) for e in arrived if kind_of(e) == _FAILED}
         done = self._done + sum(kind_of(event) == _DONE for event in arrived)
+        if not failed <= self._names.keys() or done + len(failed) > len(self._names):
+            return None
         tally = Tally(
             asked=Counter(self._names.values()), failed=Counter(self._names[n] for n in failed)
         )
@@ -166,7 +168,9 @@ class Steps:
     def tally(self, arrived: Events) -> Tally:
         """Return the counts, with the answers counted in that have arrived since."""
         last = self._last | {_number(event, kind_of(event)): kind_of(event) for event in arrived}
-        found = Counter((self._names[number], kind) for number, kind in last.items())
+        # A history that a worker has rewritten may answer what it does not ask for.
+        known = [number for number in last if number in self._names]
+        found = Counter((self._names[number], last[number]) for number in known)
         tally = Tally()
         for (name, kind), count in found.items():
             tally.asked[name] += count

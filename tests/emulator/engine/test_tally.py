@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import takewhile
 
+import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,12 @@ def test_a_step_that_is_tried_again_counts_once() -> None:
     tally = count([asked(1), failed(1), asked(1), done(1)], [])
     assert (tally.asked, tally.done) == (Counter(upload=1), Counter(upload=1))
     assert not tally.failed.total()
+
+
+@pytest.mark.parametrize("answer", [done(7), failed(7)])
+def test_an_answer_to_what_was_not_asked_for_counts_for_nothing(answer: pb.HistoryEvent) -> None:
+    tally = count([asked(1), answer, done(1)], [])
+    assert (tally.asked.total(), tally.done.total(), tally.failed.total()) == (1, 1, 0)
 
 
 def ways(number: int) -> list[list[pb.HistoryEvent]]:
