@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,9 +24,6 @@ from tests.emulator.programs import (
 )
 from tests.emulator.state_files import client_of, emulator_of
 from tests.processes import running, wait_until
-
-if sys.platform == "linux":
-    pass
 
 
 def test_the_banner_says_where_the_state_is(path: Path) -> None:

@@ -10,7 +10,8 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from emulator.engine.events import event
 from emulator.engine.model import Activity, Entity, Instance, Timer
 from emulator.engine.tally import Summary, Tally
-from emulator.store import Filter, Store
+from emulator.family import Families
+from emulator.store import Filter, Store, reader
 from tests.emulator.store.things import (
     TIME,
     Reopen,
@@ -56,6 +57,21 @@ def full(instance_id: str = "full") -> Instance:
             Tally(Counter(a=2), Counter(a=1), Counter(), TIME, TIME + 1), first_turn_at=TIME
         ),
     )
+
+
+def test_the_steps_of_what_has_ended_are_known_without_its_history(
+    store: Store, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = Summary(Tally(asked=Counter(a=3), done=Counter(a=2)), TIME)
+    store.put(ended("parent", summary=summary))
+    store.put(ended("child", parent_id="parent", history=[named("h")], summary=summary))
+    store.keep()
+    again = reopen()
+    monkeypatch.setattr(reader, "events_of", None)  # It cannot read a history any more.
+    parent = again.instance("parent")
+    assert parent is not None
+    tally = Families(again).progress(parent)
+    assert (tally.asked, tally.done, tally.parts) == (Counter(a=6), Counter(a=4), 1)
 
 
 def test_an_ended_instance_that_is_put_unread_is_written_once(store: Store, reopen: Reopen) -> None:
