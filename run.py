@@ -21,6 +21,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from hosting import streams
+from hosting.arguments import Parser
+
 PROJECT = Path(__file__).resolve().parent
 
 # The worker gives itself 8 seconds for what it has in progress, the emulator 5 for its end.
@@ -52,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ended, and the emulator's status when it cannot start; 2 for a wrong argument or an stdout
         that takes no result; 130 after Ctrl-C (0 with `--up`).
     """
+    streams.protect()
     args = parse_arguments(argv)
     logging.basicConfig(
         format="%(asctime)s.%(msecs)03d %(name)s %(levelname)s: %(message)s",
@@ -248,7 +252,7 @@ def forward(lines: IO[str] | None) -> threading.Thread:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; a wrong argument ends the process with status 2."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Run the sample: emulator, worker and client, then stop them.",
         epilog="What follows -- goes to the emulator, e.g. -- --port 0 --dashboard-port 0",
     )

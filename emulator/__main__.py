@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from typing import Any
 
 from emulator import __version__, process
 from emulator.engine.errors import InvalidError
@@ -23,6 +24,14 @@ from emulator.store.file import FileError
 logger = logging.getLogger("emulator")
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages may find nobody to read them, which Python 3.10 minds."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        with suppress(OSError):
+            super()._print_message(message, file)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +94,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
         "Without --db-file it keeps everything in memory and forgets it when it stops.",

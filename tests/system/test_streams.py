@@ -65,8 +65,16 @@ def test_a_result_that_cannot_be_written_can_be_fetched_again(
 
 
 @needs_posix
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("program", ["worker.py", "client.py", "run.py"])
+def test_help_that_nobody_can_read_is_no_error(redirection: str, program: str) -> None:
+    ended = shell(f"python {program} --help {redirection}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@needs_posix
 @pytest.mark.parametrize("redirection", ["2>&-", ">&- 2>&- <&-", "2>/dev/full", "2>&1 | true"])
-@pytest.mark.parametrize("arguments", ["worker.py --concurrency no", "client.py no"])
+@pytest.mark.parametrize("arguments", ["worker.py --concurrency no", "client.py no", "run.py no"])
 def test_a_wrong_argument_is_status_2_whatever_the_streams_are(
     redirection: str, arguments: str
 ) -> None:
