@@ -43,22 +43,22 @@ def timer_of(instance_id: str, timer_id: int, fire_at: Timestamp) -> Timer:
 def left_behind(instance: Instance) -> list[Effect]:
     """Return the activities that run although the instance will not wait for them any more."""
     return [
-        LeaveActivity(
-            Activity(instance.instance_id, asked), activity_version(instance, asked.taskScheduled)
-        )
-        for asked in _open_activities(instance)
+        LeaveActivity(one, activity_version(instance, one.scheduled.taskScheduled))
+        for one in _open_activities(instance)
     ]
 
 
 def dropped(instance: Instance) -> list[Effect]:
     """Return the activities that need not run any more because the instance is terminated."""
+    return [DropActivity(one) for one in _open_activities(instance)]
+
+
+def _open_activities(instance: Instance) -> list[Activity]:
     return [
-        DropActivity(Activity(instance.instance_id, asked)) for asked in _open_activities(instance)
+        Activity(instance.instance_id, asked)
+        for asked in instance.waits_for.values()
+        if asked.HasField("taskScheduled")
     ]
-
-
-def _open_activities(instance: Instance) -> list[pb.HistoryEvent]:
-    return [asked for asked in instance.waits_for.values() if asked.HasField("taskScheduled")]
 
 
 def resume(instance: Instance) -> list[Effect]:

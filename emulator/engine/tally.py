@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from emulator.engine.events import kind_of, nanoseconds
+from emulator.engine.events import is_task_result, kind_of, nanoseconds
 
 if TYPE_CHECKING:
     from emulator.engine.model import Instance
@@ -82,6 +82,7 @@ class Counting:
     def __init__(self) -> None:
         self._read = 0
         self._names: dict[int, str] = {}
+        self._asked: Counter[str] = Counter()
         self._failed: set[int] = set()
         self._done = 0
         self._first_at = 0
@@ -97,7 +98,7 @@ class Counting:
         news = history[self._read :]
         self._read = len(history)
         kinds = list(map(kind_of, news))
-        arrived = [event for event in inbox if kind_of(event) in _ANSWERS]
+        arrived = list(filter(is_task_result, inbox))
         self._note_times(news, kinds)
         tally = self._counted(news, kinds, arrived) if self._steps is None else None
         if tally is None:
@@ -131,15 +132,14 @@ class Counting:
         if is_tried_again:
             return None
         self._names |= asked
+        self._asked.update(asked.values())
         self._done += kinds.count(_DONE)
         self._failed.update(_number(one, kind) for one, kind in pairs if kind == _FAILED)
         failed = self._failed | {_number(e, _FAILED) for e in arrived if kind_of(e) == _FAILED}
         done = self._done + sum(kind_of(event) == _DONE for event in arrived)
         if not failed <= self._names.keys() or done + len(failed) > len(self._names):
             return None
-        tally = Tally(
-            asked=Counter(self._names.values()), failed=Counter(self._names[n] for n in failed)
-        )
+        tally = Tally(Counter(self._asked), failed=Counter(self._names[n] for n in failed))
         if done + len(failed) == len(self._names):
             tally.done = tally.asked - tally.failed
         elif len(tally.asked) == 1 or not done:

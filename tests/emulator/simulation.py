@@ -46,11 +46,12 @@ class Simulation:
         self.messages = WorkMessages(self.hub)
         self.connected: list[Worker] = []
 
-    def start(self, instance_id: str) -> None:
-        """Start the orchestration, in the place of one that has ended."""
+    def start(self, instance_id: str, policy: pb.OrchestrationIdReusePolicy | None = None) -> None:
+        """Start the orchestration, in the place of one that has ended or that the policy names."""
         named = pb.OrchestrationInstance(instanceId=instance_id)
         started = pb.ExecutionStartedEvent(name="o", orchestrationInstance=named)
-        self.clients.start(started, None, pb.CreateInstanceRequest())
+        request = pb.CreateInstanceRequest(orchestrationIdReusePolicy=policy)
+        self.clients.start(started, None, request)
 
     def connect(self) -> None:
         """Let a worker come."""

@@ -32,10 +32,7 @@ def replace(simulation: Simulation) -> None:
     policy = pb.OrchestrationIdReusePolicy(
         replaceableStatus=[pb.ORCHESTRATION_STATUS_RUNNING, pb.ORCHESTRATION_STATUS_TERMINATED]
     )
-    request = pb.CreateInstanceRequest(orchestrationIdReusePolicy=policy)
-    named = pb.OrchestrationInstance(instanceId="a")
-    started = pb.ExecutionStartedEvent(name="o", orchestrationInstance=named)
-    simulation.clients.start(started, None, request)
+    simulation.start("a", policy)
 
 
 def activities_of(worker: Worker) -> list[pb.WorkItem]:
