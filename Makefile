@@ -23,16 +23,17 @@ help: ## List the targets
 run: .venv/run ## Run emulator, worker and client (N=10 items, TIMEOUT=seconds), then stop
 	@python run.py $(N) $(if $(TIMEOUT),--timeout $(TIMEOUT)) --workers $(WORKERS) -- $(STATE) $(EMULATOR_ARGS)
 
-up: .venv/run ## Keep an emulator (DB=file for its state) and WORKERS=1 workers running, and reload
+up: .venv/dev ## Keep an emulator (DB=file for its state) and WORKERS=1 workers running, and reload
 	@python run.py --up --workers $(WORKERS) -- $(STATE) $(EMULATOR_ARGS)
 
 # Much of the time is waiting. The tests start hundreds of programs: compile their modules once.
 test: export PYTHONDONTWRITEBYTECODE :=
-test: .venv/dev node_modules ## Run the tests
+test: .venv/dev emulator/tests/node_modules ## Run the tests
 	pytest -n 8 $(PYTEST_ARGS)
+	cd emulator && pytest -n 8 $(PYTEST_ARGS)
 
 fuzz: .venv/dev ## Attack the emulator with random calls (SECONDS=600)
-	FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/fuzz
+	cd emulator && FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/fuzz
 
 chaos: .venv/dev ## Kill emulator, workers and clients at random for SECONDS=60
 	pytest -s --chaos-seconds $(or $(SECONDS),60) tests/system/test_chaos.py tests/system/test_long.py
@@ -41,12 +42,13 @@ lint: .venv/dev ## Check style and types
 	ruff check .
 	ruff format --check .
 	mypy .
+	cd emulator && mypy .
 
 bench: .venv/dev ## Measure worker, emulator and client (QUICK=1: under 90 seconds)
 	python -m benchmarks $(if $(QUICK),--quick)
 
-screenshots: .venv/dev ## Remake the pictures in docs/
-	python -m tests.screenshots
+screenshots: .venv/dev ## Remake the pictures in emulator/docs/
+	cd emulator && python -m tests.screenshots
 
 format: .venv/dev ## Format the code
 	ruff check --fix .
@@ -54,25 +56,30 @@ format: .venv/dev ## Format the code
 
 lock: .venv/dev ## Lock the pins with all they need (UPGRADE=1: in newer releases)
 	$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock $(if $(UPGRADE),--upgrade)
-	@for name in requirements requirements-run requirements-otel emulator/requirements; do \
+	@for name in requirements emulator/requirements; do \
 		$(COMPILE) $$name.txt --output-file $$name.lock \
 			--constraints requirements-dev.lock || exit; \
 	done
 
 clean: ## Remove what the other targets have made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache node_modules build
+	rm -rf .venv emulator/tests/node_modules .ruff_cache
+	rm -rf .mypy_cache .pytest_cache emulator/.mypy_cache emulator/.pytest_cache
 
-.venv/run: requirements-run.lock | .venv/bin/python
-	$(INSTALL) -r requirements-run.lock
+.venv/run: requirements.lock emulator/requirements.lock emulator/pyproject.toml | .venv/bin/python
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) -r emulator/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable emulator
 	@touch $@
 
 .venv/dev: requirements-dev.lock .venv/run
 	$(INSTALL) -r requirements-dev.lock
 	@touch $@
 
-# The accessibility test and tests/interop need it, and skip without.
-node_modules: package.json package-lock.json
-	@if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; fi
+# The accessibility test and the tests of JavaScript programs need it, and are skipped without.
+emulator/tests/node_modules: emulator/tests/package.json emulator/tests/package-lock.json
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix emulator/tests --ignore-scripts --no-audit --no-fund --loglevel=error; fi
 	@mkdir -p $@ && touch $@
 
 .venv/bin/python:

@@ -95,7 +95,7 @@ class Sample:
     def __init__(self, worker_count: int, emulator_arguments: Sequence[str]) -> None:
         self._worker_count = worker_count
         self._workers: list[subprocess.Popen[str]] = []
-        self._emulator = start("-m", "emulator", *emulator_arguments, stdout=subprocess.PIPE)
+        self._emulator = start("-m", "dts_emulator", *emulator_arguments, stdout=subprocess.PIPE)
         self.endpoint = ""
 
     def __enter__(self) -> Sample:

@@ -101,7 +101,7 @@ class System:
 def emulator_process(folder: Path, *arguments: str) -> Process:
     """Start an emulator on free ports."""
     ports = ("--port", "0", "--dashboard-port", "0")
-    return Process(folder / "emulator", "-m", "emulator", *ports, *arguments)
+    return Process(folder / "emulator", "-m", "dts_emulator", *ports, *arguments)
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from benchmarks.processes import emulator_process, system
-from emulator.engine import instances, turns
-from emulator.engine.model import Instance
-from emulator.store.file import StateFile
+from dts_emulator.engine import instances, turns
+from dts_emulator.engine.model import Instance
+from dts_emulator.store.file import StateFile
 from scheduler import Scheduler
 
 STEPS = 200

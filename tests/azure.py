@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 import grpc
 import trustme
 
-from emulator.hub import TaskHub
-from emulator.server import build_server
+from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.server import build_server
 
 # What a token for the scheduler is asked for.
 RESOURCE = "https://durabletask.io"

@@ -13,7 +13,7 @@ from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationState
 
 import worker as sample
-from emulator import Emulator
+from dts_emulator import Emulator
 from scheduler import Scheduler
 from tests.processes import Program, running
 
@@ -67,7 +67,7 @@ def task_hubs_of_emulators() -> Generator[dict[str, str]]:
     names = [f"hub-{number}" for number in range(HUBS_OF_AN_EMULATOR)]
     ports = ("--port", "0", "--dashboard-port", "0")
     while True:
-        with running("-m", "emulator", *ports, "--task-hubs", ",".join(names)) as program:
+        with running("-m", "dts_emulator", *ports, "--task-hubs", ",".join(names)) as program:
             program.wait_for_line("Task hubs")
             for name in names:
                 yield {"ENDPOINT": endpoint_of(program), "TASKHUB": name}

@@ -20,6 +20,9 @@ from scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY
 
 PROJECT = Path(__file__).parent.parent
 
+# Arguments that let an emulator take any ports that are free.
+FREE_PORTS = ("--port", "0", "--dashboard-port", "0")
+
 # A limit for anything that should take a moment, on a machine that is busy with other things.
 PATIENCE_SECONDS = 60.0
 

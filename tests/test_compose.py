@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator import Emulator
+from dts_emulator import Emulator
 from tests.processes import PROJECT, environment, running
 
 DOCKER_COMPOSE = shutil.which("docker-compose")

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator
-from tests.emulator.test_command_line import FREE_PORTS
-from tests.processes import PROJECT, run, running
+from dts_emulator import Emulator
+from tests.processes import FREE_PORTS, PROJECT, run, running
 
 LAUNCH, TASKS = PROJECT / ".vscode" / "launch.json", PROJECT / ".vscode" / "tasks.json"
 SETTINGS = PROJECT / ".vscode" / "settings.json"
@@ -113,7 +112,7 @@ def test_the_editor_sees_when_the_worker_is_ready(emulator: Emulator) -> None:
 
 def test_the_container_names_both_ports_of_the_emulator() -> None:
     container = load(DEVCONTAINER)
-    usage = run("-m", "emulator", "--help", COLUMNS="200").stdout
+    usage = run("-m", "dts_emulator", "--help", COLUMNS="200").stdout
     defaults = re.findall(r"port; 0 = any free one \(default: (\d+)\)", usage)
     assert [str(port) for port in container["forwardPorts"]] == defaults
     assert [container["portsAttributes"][port]["label"] for port in defaults] == [

@@ -11,8 +11,8 @@ from durabletask.client import OrchestrationStatus
 
 import large_fan_out
 import worker
-from emulator import Emulator
-from emulator.limits import MAX_PAYLOAD_BYTES
+from dts_emulator import Emulator
+from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
 from hosting import inputs
 from large_fan_out import fits_one_orchestration, schedule_large_fan_out
 from scheduler import Scheduler

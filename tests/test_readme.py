@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from durabletask.worker import TaskHubGrpcWorker
 
-from emulator import Emulator
-from emulator.routing import too_many_streams
-from emulator.store.writer import cannot_write
-from emulator.web import NO_CONNECTION
+from dts_emulator import Emulator
+from dts_emulator.dashboard.web_server import NO_CONNECTION
+from dts_emulator.rpc.routing import too_many_streams
+from dts_emulator.store.writer import cannot_write
 from hosting.activities import register
 from hosting.errors import explain
 from scheduler import ConfigurationError, Scheduler
@@ -47,7 +47,7 @@ def no_emulator() -> str:
 def port_in_use() -> str:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        emulator = run("-m", "emulator", "--port", port, "--dashboard-port", "0")
+        emulator = run("-m", "dts_emulator", "--port", port, "--dashboard-port", "0")
     return emulator.stderr.replace(port, "8080")
 
 
@@ -110,7 +110,7 @@ def failing_item() -> str:
 
 def file_in_use() -> str:
     with tempfile.TemporaryDirectory() as folder, Emulator(db_file=Path(folder) / "dev.db"):
-        return run("-m", "emulator", "--db-file", f"{folder}/dev.db", "--port", "0").stderr
+        return run("-m", "dts_emulator", "--db-file", f"{folder}/dev.db", "--port", "0").stderr
 
 
 def async_activity() -> str:
@@ -141,7 +141,9 @@ SAID: dict[str, Callable[[], str]] = {
     "The emulator cannot write to dev.db": lambda: cannot_write("dev.db", "disk is full"),
     "This emulator serves at most 1,000 streams at once": lambda: str(too_many_streams()),
     "The dashboard takes no connection for now": lambda: NO_CONNECTION,
-    "The task hub name 'a/b' is none": lambda: run("-m", "emulator", "--task-hubs", "a/b").stderr,
+    "The task hub name 'a/b' is none": lambda: (
+        run("-m", "dts_emulator", "--task-hubs", "a/b").stderr
+    ),
     "is an async function": async_activity,
 }
 

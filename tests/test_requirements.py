@@ -16,13 +16,7 @@ from tests.processes import PROJECT
 
 OLDEST_PYTHON = "3.10"
 
-FILES = (
-    "requirements.txt",
-    "emulator/requirements.txt",
-    "requirements-run.txt",
-    "requirements-otel.txt",
-    "requirements-dev.txt",
-)
+FILES = ("requirements.txt", "emulator/requirements.txt", "requirements-dev.txt")
 
 # What people and machines copy commands from.
 INSTALLERS = (

@@ -10,7 +10,7 @@ from durabletask.client import OrchestrationStatus
 from durabletask.serialization import JsonDataConverter
 from durabletask.worker import TaskHubGrpcWorker
 
-from emulator import Emulator
+from dts_emulator import Emulator
 from scheduler import Scheduler
 from tests.processes import PATIENCE_SECONDS
 

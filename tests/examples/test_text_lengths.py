@@ -7,7 +7,7 @@ import json
 import pytest
 from durabletask import task
 
-from emulator import Emulator
+from dts_emulator import Emulator
 from examples.text_lengths import client
 from examples.text_lengths import worker as example
 from tests.examples.exchange import answer_to

@@ -8,7 +8,7 @@ import re
 import pytest
 from durabletask import task
 
-from emulator import Emulator
+from dts_emulator import Emulator
 from examples.word_count import client
 from examples.word_count import worker as example
 from tests.examples.exchange import answer_to

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator
+from dts_emulator import Emulator
 from hosting.clients import Client
 from hosting.exits import ClientError, Exit
 from scheduler import Scheduler

@@ -36,7 +36,7 @@ class Chaos:
     def __init__(self, path: Path, port: int, stack: ExitStack) -> None:
         self._stack = stack
         ports = ("--port", str(port), "--dashboard-port", "0")
-        self._emulator = ("-m", "emulator", *ports, "--db-file", str(path))
+        self._emulator = ("-m", "dts_emulator", *ports, "--db-file", str(path))
         self.endpoint = f"http://localhost:{port}"
         self.emulator = self._start(*self._emulator)
         self.workers = [self._start("worker.py") for _ in range(WORKERS)]

@@ -115,7 +115,7 @@ def test_a_scheduler_that_is_still_starting_is_waited_for(free_port: int) -> Non
     endpoint = f"http://127.0.0.1:{free_port}"
     with running("client.py", "1", ENDPOINT=endpoint) as client:
         client.wait_for_line("No scheduler answers yet")
-        emulator = ("-m", "emulator", "--port", str(free_port), "--dashboard-port", "0")
+        emulator = ("-m", "dts_emulator", "--port", str(free_port), "--dashboard-port", "0")
         with running(*emulator), running("worker.py", ENDPOINT=endpoint):
             assert client.finish().stdout == '{"total_items": 1, "sum": 1, "average": 1.0}\n'
 

@@ -26,7 +26,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def emulator_process() -> Iterator[Program]:
-    with running("-m", "emulator", "--port", "0", "--dashboard-port", "0") as program:
+    with running("-m", "dts_emulator", "--port", "0", "--dashboard-port", "0") as program:
         program.wait_for_line("Task hubs")
         yield program
 

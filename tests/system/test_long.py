@@ -1,39 +1,20 @@
-"""What only time can show: long sub-orchestrations, and an hour's accidents in a few seconds."""
+"""An hour's accidents in a few seconds."""
 
 from __future__ import annotations
 
 import random
 import time
-from datetime import timedelta
-from typing import Any
 
 import pytest
-from durabletask import task
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationStatus
 
-from emulator import Emulator
 from scheduler import Scheduler
-from tests.emulator.programs import program_of, run
 from tests.processes import Program
 
 pytestmark = pytest.mark.slow
 
 SEED = 7
-
-
-def parent(ctx: task.OrchestrationContext, seconds: float) -> Any:
-    return (yield ctx.call_sub_orchestrator(long, input=seconds))
-
-
-def long(ctx: task.OrchestrationContext, seconds: float) -> Any:
-    yield ctx.create_timer(timedelta(seconds=seconds))
-    return f"{seconds:g} seconds"
-
-
-def test_a_sub_orchestration_may_take_longer_than_30_seconds(emulator: Emulator) -> None:
-    with program_of(emulator, parent, long) as client:
-        assert run(client, parent, input=35.0) == "35 seconds"
 
 
 def test_workers_may_be_killed_and_restarted_at_random(

@@ -19,7 +19,7 @@ RECONNECT_SECONDS = 10.0
 @contextmanager
 def emulator_at(port: int) -> Iterator[Program]:
     """Run an emulator on a port (0 = any) from when it is ready."""
-    with running("-m", "emulator", "--port", str(port), "--dashboard-port", "0") as emulator:
+    with running("-m", "dts_emulator", "--port", str(port), "--dashboard-port", "0") as emulator:
         emulator.wait_for_line("Task hubs")
         yield emulator
 

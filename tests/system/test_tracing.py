@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from emulator import Emulator
+from dts_emulator import Emulator
 from tests.collector import Collector, collecting
 from tests.processes import run, running
 

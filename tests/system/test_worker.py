@@ -84,7 +84,7 @@ def test_a_worker_waits_for_a_scheduler_that_is_not_there_yet(free_port: int) ->
     endpoint = f"http://127.0.0.1:{free_port}"
     with running("worker.py", ENDPOINT=endpoint) as worker:
         worker.wait_for_line("Connection failed, retrying")
-        emulator = ("-m", "emulator", "--port", str(free_port), "--dashboard-port", "0")
+        emulator = ("-m", "dts_emulator", "--port", str(free_port), "--dashboard-port", "0")
         with running(*emulator):
             worker.wait_for_line("Successfully connected")
         assert "Traceback" not in worker.stderr

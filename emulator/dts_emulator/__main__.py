@@ -1,0 +1,225 @@
+"""The emulator's command line: `python -m emulator --help`."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any
+
+from dts_emulator import __version__, process
+from dts_emulator.engine.errors import InvalidError
+from dts_emulator.engine.ids import check_task_hub
+from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
+from dts_emulator.server import Emulator, PortError
+from dts_emulator.store.file import FileError
+
+logger = logging.getLogger("emulator")
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages may find nobody to read them, which Python 3.10 minds."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        with suppress(OSError):
+            super()._print_message(message, file)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the emulator until SIGINT or SIGTERM.
+
+    Returns:
+        0 after a signal; 2 for a wrong argument, a port that is in use, or a state file that
+        cannot be used.
+    """
+    process.open_missing_streams()
+    log: process.Log | None = None
+    try:
+        args = _parse(argv)
+        log = process.Log()
+        _configure_logging(log, args.log_level)
+        return _run(args)
+    finally:
+        if log is not None:
+            log.finish()
+        process.flush_streams()
+
+
+def _run(args: argparse.Namespace) -> int:
+    _prefer_throughput()
+    process.raise_file_limit()
+    if not _is_loopback(args.host):
+        logger.warning(
+            "Listening on %s: whoever reaches it can read and change everything, "
+            "for there is no authentication",
+            args.host,
+        )
+    emulator = Emulator(
+        host=args.host,
+        port=args.port,
+        dashboard_port=args.dashboard_port,
+        task_hubs=args.task_hubs,
+        lease_grace=args.lease_grace,
+        max_payload_bytes=args.max_payload_bytes,
+        dashboard_read_only=args.dashboard_read_only,
+        db_file=args.db_file,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        emulator.start()
+    except (PortError, FileError) as error:
+        logger.error("%s", error)
+        return 2
+    try:
+        sys.stdout.write(_banner(emulator))
+        sys.stdout.flush()
+    except OSError as error:
+        logger.warning("Ready at %s; stdout cannot be written to: %s", emulator.endpoint, error)
+    while not stop.wait(0.5):  # Windows handles no signal during a wait without an end.
+        pass
+    logger.info("Stopping")
+    emulator.stop()
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
+        description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
+        "Without --db-file it keeps everything in memory and forgets it when it stops.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=_port, default=8080, help="gRPC port; 0 = any free one")
+    parser.add_argument(
+        "--dashboard-port", type=_port, default=8082, help="dashboard port; 0 = any free one"
+    )
+    parser.add_argument(
+        "--task-hubs",
+        type=_task_hubs,
+        default=os.environ.get("DTS_TASK_HUB_NAMES") or "default",
+        metavar="NAME,...",
+        help="task hubs; the variable DTS_TASK_HUB_NAMES sets them too",
+    )
+    parser.add_argument(
+        "--db-file",
+        metavar="PATH",
+        help="SQLite file that keeps the state; whatever ends the emulator, it goes on from there",
+    )
+    parser.add_argument(
+        "--lease-grace",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long the work of a worker that is gone is kept for it",
+    )
+    parser.add_argument(
+        "--max-payload-bytes",
+        type=_count,
+        default=MAX_PAYLOAD_BYTES,
+        metavar="BYTES",
+        help="largest input, output, event or custom status; 0 = no limit",
+    )
+    parser.add_argument(
+        "--dashboard-read-only", action="store_true", help="let the dashboard change nothing"
+    )
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log")
+    parser.add_argument("--version", action="version", version=_versions())
+    return parser.parse_args(argv)
+
+
+def _configure_logging(log: logging.Handler, level: str) -> None:
+    logging.basicConfig(
+        handlers=[log],
+        format="%(asctime)s.%(msecs)03d %(name)s %(levelname)s: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
+        level=level.upper(),
+    )
+    if level != "debug":
+        # It warns of every request that is none.
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
+
+
+def _prefer_throughput() -> None:
+    """Let no thread that wakes up interrupt the one that runs (Linux)."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # A sandbox may forbid it; then it is as elsewhere.
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _banner(emulator: Emulator) -> str:
+    kept = f"in {emulator.db_file}" if emulator.db_file else "in memory, gone when it stops"
+    return (
+        "Durable Task Scheduler emulator (stand-in) is ready\n"
+        f"  gRPC       {emulator.endpoint}\n"
+        f"  Dashboard  {emulator.dashboard_url}\n"
+        f"  State      {kept}\n"
+        f"  Task hubs  {', '.join(emulator.hubs)}\n"
+    )
+
+
+def _versions() -> str:
+    return f"{__version__} (durabletask {version('durabletask')})"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _port(text: str) -> int:
+    port = int(text) if _is_number(text) else -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!a} is not a port (0 to 65535)")
+    return port
+
+
+def _task_hubs(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!a} holds an empty task hub name")
+    try:
+        for name in names:
+            check_task_hub(name)
+    except InvalidError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return list(dict.fromkeys(names))
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is written in the digits 0 to 9, and not too long to be read."""
+    return text.isascii() and text.isdecimal() and len(text) < 20
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text) if text.isascii() and "_" not in text else -1
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!a} is not a number of seconds, 0 or more")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not _is_number(text):
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number, 0 or more")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

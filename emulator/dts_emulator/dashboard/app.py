@@ -1,0 +1,85 @@
+"""Puts the dashboard together: which address shows what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from dts_emulator.dashboard.actions import Actions
+from dts_emulator.dashboard.entity_pages import EntityPages
+from dts_emulator.dashboard.file_pages import FilePages
+from dts_emulator.dashboard.guard import Guard
+from dts_emulator.dashboard.models import HubView
+from dts_emulator.dashboard.pages import Pages
+from dts_emulator.dashboard.site import Site
+from dts_emulator.dashboard.start_page import StartPage
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def create_app(
+    hubs: Mapping[str, HubView],
+    *,
+    ready: Callable[[], bool],
+    read_only: bool = False,
+    allowed_hosts: Iterable[str] = (),
+) -> Starlette:
+    """Make the dashboard of these task hubs.
+
+    It answers for localhost and its addresses, and for `allowed_hosts`; an address there that
+    stands for every interface, such as 0.0.0.0, admits every host name.
+    """
+    site = Site(hubs, read_only=read_only)
+    return Starlette(
+        routes=_routes(site, ready),
+        middleware=[Middleware(Guard, allowed_hosts=tuple(allowed_hosts))],
+        exception_handlers={HTTPException: site.error},
+    )
+
+
+def _routes(site: Site, ready: Callable[[], bool]) -> list[BaseRoute]:
+    """Return which address shows what; without actions where the site is read-only."""
+    pages, entities, start, files = Pages(site), EntityPages(site), StartPage(site), FilePages(site)
+
+    def healthz(_request: Request) -> Response:
+        return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
+
+    hub, docker = "/taskhubs/{hub}", "/subscriptions/local/schedulers/emulator/taskhubs/{hub}"
+    instance = hub + "/instances/{instance_id:any_text}"
+    entity = hub + "/entities/{entity_id:any_text}"
+    routes: list[BaseRoute] = [
+        Route("/", pages.hubs),
+        Route("/healthz", healthz),
+        Route("/history", files.choose),
+        Route("/history", files.open, methods=["POST"]),
+        Route("/history/{key}", files.show),
+        Route(docker + "/orchestrations", pages.as_in_docker),
+        Route(docker + "/orchestrations/{instance_id:any_text}", pages.as_in_docker),
+        Route(hub + ".json", pages.instances_json),
+        Route(hub, pages.instances),
+        Route(hub + "/workers", pages.workers),
+        Route(hub + "/entities", entities.entities),
+        Route(entity, entities.entity),
+        Route(hub + "/start", start.show),
+        Route(hub + "/histories/{instance_id:any_text}", pages.history_file),
+        Route(instance, pages.instance),
+        Mount("/static", StaticFiles(directory=_STATIC)),
+    ]
+    if site.read_only:
+        return routes
+    actions = Actions(site)
+    return [
+        *routes,
+        Route(hub, actions.purge_all, methods=["POST"]),
+        Route(hub + "/start", start.post, methods=["POST"]),
+        Route(entity, entities.signal, methods=["POST"]),
+        Route(instance, actions.post, methods=["POST"]),
+    ]

@@ -1,0 +1,85 @@
+"""From an instance's failure down to the step that caused it, through its sub-orchestrations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dts_emulator.dashboard.links import instance_path
+from dts_emulator.dashboard.models import ENDED, HubView, InstanceDetail
+from dts_emulator.dashboard.steps import FAILED, Step
+from dts_emulator.dashboard.timeline import steps_of
+
+_DEEPEST = 10
+_TASK = re.compile(r"((?:Activity|Sub-orchestration) task #(\d+))")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A step that has failed, with the instance that it belongs to."""
+
+    instance_id: str
+    step: Step
+    link: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a text, with the place that it speaks of."""
+
+    text: str
+    link: str | None = None
+
+
+def steps_of_detail(detail: InstanceDetail) -> list[Step]:
+    """Return an instance's steps, with the times that its task hub knows."""
+    return steps_of(
+        [*detail.history, *detail.arrived],
+        ended=detail.instance.status in ENDED,
+        given=detail.given,
+        started={child.instance_id: child.started_at for child in detail.children.values()},
+    )
+
+
+def places_of_failure(hub: HubView, detail: InstanceDetail, steps: Sequence[Step]) -> list[Place]:
+    """Return the failed step of an instance, of the sub-orchestration that this was, and so on."""
+    places: list[Place] = []
+    message = detail.failure.message if detail.failure else ""
+    while len(places) < _DEEPEST:
+        step = _failed_step(steps, message)
+        if step is None:
+            return places
+        instance_id = detail.instance.instance_id
+        link = f"{instance_path(hub.name, instance_id)}?status=FAILED#step-{step.number}"
+        places.append(Place(instance_id, step, link))
+        child = hub.instance(step.child_id) if step.child_id else None
+        if child is None:
+            return places
+        detail, steps = child, steps_of_detail(child)
+        message = detail.failure.message if detail.failure else ""
+    return places
+
+
+def _failed_step(steps: Sequence[Step], message: str) -> Step | None:
+    """Return the failed step that a message names, or else the first that has failed."""
+    failed = [step for step in steps if step.status == FAILED]
+    named = _TASK.search(message)
+    number = int(named[2]) if named else None
+    return next((s for s in failed if s.task_id == number), next(iter(failed), None))
+
+
+def linked(message: str, places: Sequence[Place]) -> list[Piece]:
+    """Cut a failure's text into pieces; those that name a step lead to it.
+
+    The SDK nests messages: the first task that one names is the instance's own, the next is one
+    of that sub-orchestration, and so on.
+    """
+    pieces: list[Piece] = []
+    end = 0
+    for found, place in zip(_TASK.finditer(message), places, strict=False):
+        if place.step.task_id != int(found[2]):
+            break
+        pieces += [Piece(message[end : found.start()]), Piece(found[1], place.link)]
+        end = found.end()
+    return [piece for piece in (*pieces, Piece(message[end:])) if piece.text]

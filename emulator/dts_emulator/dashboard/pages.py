@@ -1,0 +1,100 @@
+"""The pages of task hubs, their instances and their workers, each also as JSON for scripts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from dts_emulator.dashboard import json_twin
+from dts_emulator.dashboard.failed import places_of_failure, steps_of_detail
+from dts_emulator.dashboard.instance_page import InstancePage
+from dts_emulator.dashboard.links import hub_path, instance_path
+from dts_emulator.dashboard.listing import AGES, listing_of
+from dts_emulator.dashboard.models import ALLOWED, InstanceDetail, Wanted
+from dts_emulator.dashboard.site import Site, in_words, wants_json
+
+
+class Pages:
+    """Renders the task hubs as they are at the moment of the request."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def hubs(self, request: Request) -> Response:
+        """Show every task hub with its counts and workers."""
+        hubs = [(hub, hub.count_by_status(Wanted())) for hub in self._site.hubs.values()]
+        return self._site.page(request, "hubs.html", hubs=hubs)
+
+    def instances(self, request: Request) -> Response:
+        """Show a page of a task hub's instances, newest first."""
+        if wants_json(request):
+            return self.instances_json(request)
+        hub = self._site.hub(request)
+        now = datetime.now(timezone.utc)
+        listing = listing_of(hub, request.query_params, now)
+        everything = sum(hub.count_by_status(Wanted(top_level=False)).values())
+        return self._site.page(
+            request, "instances.html", hub=hub, listing=listing, everything=everything, ages=AGES
+        )
+
+    def instances_json(self, request: Request) -> Response:
+        """Give the same page of instances to scripts."""
+        hub = self._site.hub(request)
+        found = listing_of(hub, request.query_params, datetime.now(timezone.utc))
+        return JSONResponse(json_twin.listing(hub, found.instances, found.pager, found.wanted))
+
+    def instance(self, request: Request) -> Response:
+        """Show one instance; an ID that ends in .json wins over the JSON twin of another."""
+        hub, instance_id = self._site.hub(request), request.path_params["instance_id"]
+        as_json = wants_json(request)
+        detail = hub.instance(instance_id)
+        if detail is None and instance_id.endswith(".json"):
+            as_json = True
+            detail = hub.instance(instance_id.removesuffix(".json"))
+        if detail is None:
+            raise HTTPException(404, f"There is no instance {instance_id} in task hub {hub.name}.")
+        steps = steps_of_detail(detail)
+        if as_json:
+            return JSONResponse(json_twin.instance(detail, steps))
+        places = places_of_failure(hub, detail, steps) if detail.failure else []
+        now = datetime.now(timezone.utc)
+        page = InstancePage(detail, steps, request.query_params, now, places)
+        return self._site.page(
+            request, "instance.html", hub=hub, page=page, actions=self._actions(detail)
+        )
+
+    def _actions(self, detail: InstanceDetail) -> list[str]:
+        if self._site.read_only:
+            return []
+        status = detail.instance.status
+        return [action for action, statuses in ALLOWED.items() if status in statuses]
+
+    def history_file(self, request: Request) -> Response:
+        """Give an instance's history as a file, in the protocol's JSON form."""
+        hub, instance_id = self._site.hub(request), request.path_params["instance_id"]
+        with in_words(f"instance {instance_id}"):
+            content = hub.history_file(instance_id)
+        name = "".join(c if c.isalnum() and c.isascii() else "-" for c in instance_id)
+        headers = {"Content-Disposition": f'attachment; filename="history-{name}.json"'}
+        return Response(content, media_type="application/json", headers=headers)
+
+    def workers(self, request: Request) -> Response:
+        """Show the workers of a task hub, and the work that waits for one."""
+        hub = self._site.hub(request)
+        workers, waiting = hub.workers(), hub.waiting()
+        if wants_json(request):
+            return JSONResponse(json_twin.plain({"workers": workers, "waiting": waiting}))
+        return self._site.page(
+            request, "workers.html", hub=hub, streams=workers, waiting_items=waiting
+        )
+
+    def as_in_docker(self, request: Request) -> Response:
+        """Lead from the address that the Docker emulator's dashboard has to ours."""
+        path = request.path_params
+        instance_id = path.get("instance_id")
+        return RedirectResponse(
+            instance_path(path["hub"], instance_id) if instance_id else hub_path(path["hub"])
+        )

@@ -1,0 +1,95 @@
+"""How far a run is, in words and as a bar, with its sub-orchestrations counted through."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dts_emulator.dashboard import text
+from dts_emulator.dashboard.models import InstanceView
+from dts_emulator.engine.tally import Tally
+
+# Before so many steps have ended, nobody can say how long the rest will take.
+_FEW = 10
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The counts of one kind of step; `words` say them, the widths of the bar are in percent."""
+
+    finished: int
+    failed: int
+    total: int
+    words: str
+
+    @property
+    def done_width(self) -> float:
+        """How much of the bar is done well."""
+        return round((self.finished - self.failed) / self.total * 100, 2)
+
+    @property
+    def failed_width(self) -> float:
+        """How much of the bar has failed."""
+        return round(self.failed / self.total * 100, 2)
+
+
+def progress_of(view: InstanceView, now: datetime) -> Progress | None:
+    """Return how far an instance is, None where nothing can be counted."""
+    tally = view.progress
+    if tally is None:
+        return None
+    name = _items(tally)
+    asked, done, failed = (
+        Counter({name: c[name]}) if name else c for c in (tally.asked, tally.done, tally.failed)
+    )
+    failures = failed.total()
+    finished, total = done.total() + failures, asked.total()
+    noun = "item" if name else "step"
+    if not total and tally.parts:
+        words = f"{tally.parts_ended:,} of {text.count(tally.parts, 'sub-orchestration')} done"
+        return Progress(tally.parts_ended, 0, tally.parts, words)
+    if not total:
+        return None
+    words = _words(tally, finished, failures, total, noun)
+    if view.status == "RUNNING":
+        words += _pace(tally, finished, total, now)
+    return Progress(finished, failures, total, words)
+
+
+def _items(tally: Tally) -> str | None:
+    """Return the name of the activity that nearly all the sub-orchestrations' steps have."""
+    if not tally.parts or not tally.asked:
+        return None
+    [(name, count)] = tally.asked.most_common(1)
+    return name if count >= 0.9 * tally.asked.total() else None
+
+
+def _words(tally: Tally, finished: int, failures: int, total: int, noun: str) -> str:
+    at_least = "at least " if tally.unstarted else ""
+    words = f"{finished:,} of {at_least}{text.count(total, noun)}"
+    if tally.parts:
+        words += f" in {text.count(tally.parts, 'part')}"
+        if tally.unstarted:
+            words += f" ({tally.unstarted:,} not started)"
+    else:
+        words += " done"
+    return words + (f", {failures:,} failed" if failures else "")
+
+
+def _pace(tally: Tally, finished: int, total: int, now: datetime) -> str:
+    seconds = now.timestamp() - tally.first_at / 1e9
+    if finished < _FEW or finished == total or seconds <= 0:
+        return ""
+    per_second = finished / max(seconds, 1)
+    words = f", {text.rate(per_second)}"
+    if tally.unstarted:
+        return words
+    return words + f", about {text.about(timedelta(seconds=(total - finished) / per_second))} left"
+
+
+def throughput(tally: Tally) -> str:
+    """Say how many steps an ended run has done per second, nothing where that says nothing."""
+    seconds = (tally.last_at - tally.first_at) / 1e9
+    finished = tally.done.total() + tally.failed.total()
+    return text.rate(finished / seconds) if seconds >= 1 and finished >= _FEW else ""

@@ -1,0 +1,116 @@
+"""The protocol's history events as the SDK's public classes, for the dashboard, and in files.
+
+A file holds them in the protocol's own JSON form, as one HistoryChunk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import datetime, timezone
+from typing import Any
+
+from durabletask import history
+from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.task import FailureDetails
+from google.protobuf.json_format import MessageToDict, MessageToJson, Parse, ParseError
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.wrappers_pb2 import StringValue
+
+from dts_emulator.engine.events import kind_of
+
+_BASE = {"event_id", "timestamp"}
+
+# Where the protocol's name of a field is not the SDK's in camelCase.
+_NAMES = {"span_id": "spanID", "orchestration_span_id": "orchestrationSpanID"}
+
+_CLASSES: dict[str, Any] = {
+    "parentInstance": history.ParentInstanceInfo,
+    "orchestrationInstance": history.OrchestrationInstance,
+    "parentTraceContext": history.TraceContext,
+}
+
+
+def public_event(event: pb.HistoryEvent) -> history.HistoryEvent:
+    """Return a history event as the SDK's public class of it."""
+    kind = kind_of(event)
+    made: history.HistoryEvent = getattr(history, f"{kind[0].upper()}{kind[1:]}Event")(
+        event_id=event.eventId,
+        timestamp=_utc(event.timestamp),
+        **_values(
+            getattr(event, kind), getattr(history, f"{kind[0].upper()}{kind[1:]}Event"), _BASE
+        ),
+    )
+    return made
+
+
+def history_json(events: Iterable[pb.HistoryEvent]) -> str:
+    """Return history events in the protocol's JSON form."""
+    return MessageToJson(pb.HistoryChunk(events=events))
+
+
+def read_history(text: str) -> list[history.HistoryEvent]:
+    """Return the events of a history in the protocol's JSON form.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        chunk = Parse(text, pb.HistoryChunk())
+        return [public_event(event) for event in chunk.events]
+    except (ParseError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"This is no history in the protocol's JSON form: {error}") from None
+
+
+def failure_of(failure: pb.TaskFailureDetails | None) -> FailureDetails | None:
+    """Return failure details as the SDK's public class, with their chain of causes."""
+    if failure is None:
+        return None
+    chain = [failure]
+    while chain[-1].HasField("innerFailure"):
+        chain.append(chain[-1].innerFailure)
+    made: FailureDetails | None = None
+    for one in reversed(chain):
+        trace = one.stackTrace.value if one.HasField("stackTrace") else None
+        made = FailureDetails(one.errorMessage, one.errorType, trace, inner_failure=made)
+    return made
+
+
+def _values(message: Message, kind: type[Any], without: set[str]) -> dict[str, Any]:
+    """Return the values of a dataclass's fields, read off the message that it stands for."""
+    return {
+        field.name: _value(message, _protocol_name(field.name))
+        for field in fields(kind)
+        if field.name not in without
+    }
+
+
+def _protocol_name(name: str) -> str:
+    return _NAMES.get(name) or re.sub("_(.)", lambda found: found[1].upper(), name)
+
+
+def _value(message: Message, name: str) -> Any:
+    field = message.DESCRIPTOR.fields_by_name[name]
+    value = getattr(message, name)
+    if field.is_repeated:
+        entries = field.message_type is not None and field.message_type.GetOptions().map_entry
+        return (dict(value) or None) if entries else list(value)
+    if field.message_type is None:
+        return value
+    if not message.HasField(name):
+        return None
+    match value:
+        case StringValue():
+            return value.value
+        case Timestamp():
+            return _utc(value)
+        case pb.TaskFailureDetails():
+            return failure_of(value)
+    kind = _CLASSES.get(name)
+    return kind(**_values(value, kind, set())) if kind is not None else MessageToDict(value)
+
+
+def _utc(time: Timestamp) -> datetime:
+    return time.ToDatetime(tzinfo=timezone.utc)

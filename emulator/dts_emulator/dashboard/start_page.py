@@ -1,0 +1,110 @@
+"""The page that starts an orchestration, empty or filled with what an earlier one was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from dts_emulator.dashboard.actions import check_json
+from dts_emulator.dashboard.links import instance_path
+from dts_emulator.dashboard.models import HubView, Start, Wanted
+from dts_emulator.dashboard.site import Site, form_of, in_words
+
+
+class StartPage:
+    """Shows the form, and starts what it describes."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def show(self, request: Request) -> Response:
+        """Show the form; `from` in the query names the instance that it is filled from."""
+        hub = self._site.hub(request)
+        if self._site.read_only:
+            raise HTTPException(403, "This dashboard is read-only.")
+        given = _given_to(hub, request.query_params.get("from", ""))
+        return self._form(request, hub, given)
+
+    async def post(self, request: Request) -> Response:
+        """Start an orchestration; where that cannot be, show the form again and say why."""
+        hub, form = self._site.hub(request), await form_of(request)
+        try:
+            start = _start(form)
+            with in_words(f"instance {start.instance_id}"):
+                instance_id = await run_in_threadpool(hub.start, start)
+        except HTTPException as error:
+            return await run_in_threadpool(self._form, request, hub, form, error)
+        path = instance_path(hub.name, instance_id)
+        return RedirectResponse(f"{path}?done=start", status_code=303)
+
+    def _form(
+        self,
+        request: Request,
+        hub: HubView,
+        form: Mapping[str, str],
+        error: HTTPException | None = None,
+    ) -> Response:
+        return self._site.page(
+            request,
+            "start.html",
+            error.status_code if error else 200,
+            hub=hub,
+            form={"name": "", "input": "", "instance_id": "", "version": "", "tags": "", **form},
+            names=_known_names(hub),
+            problem=error.detail if error else None,
+        )
+
+
+def _start(form: Mapping[str, str]) -> Start:
+    name, given = form.get("name", "").strip(), form.get("input", "").strip()
+    if not name:
+        raise HTTPException(400, "An orchestration needs the name of its orchestrator.")
+    check_json(given, "The input")
+    return Start(
+        name=name,
+        input=given,
+        instance_id=form.get("instance_id", "").strip(),
+        version=form.get("version", "").strip(),
+        tags=_tags(form.get("tags", "")),
+    )
+
+
+def _tags(text: str) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        key, separator, value = line.partition("=")
+        if not (key.strip() and separator):
+            raise HTTPException(400, f"A tag is written key=value, one a line; not {line!r}.")
+        tags[key.strip()] = value.strip()
+    return tags
+
+
+def _given_to(hub: HubView, instance_id: str) -> dict[str, str]:
+    """Return the form as it was for an earlier instance, without its ID, which is taken."""
+    detail = hub.instance(instance_id) if instance_id else None
+    if detail is None:
+        return {}
+    view = detail.instance
+    return {
+        "name": view.name,
+        "input": detail.input or "",
+        "version": view.version or "",
+        "tags": "\n".join(f"{key}={value}" for key, value in view.tags.items()),
+    }
+
+
+def _known_names(hub: HubView) -> list[str]:
+    """Return the orchestrators that the workers list, and those that have run of late."""
+    listed = {
+        name
+        for worker in hub.workers()
+        for kind in worker.kinds
+        if kind.kind == "orchestrator"
+        for name in kind.accepts or ()
+    }
+    recent, _ = hub.instances(Wanted(), limit=20)
+    return sorted(listed | {view.name for view in recent})

@@ -1,0 +1,153 @@
+"""What an orchestrator asks for in a turn, each action a small rule of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine import entities
+from dts_emulator.engine.effects import (
+    Effect,
+    Operate,
+    Send,
+    SetTimer,
+    StartChild,
+    Terminate,
+    Unlock,
+)
+from dts_emulator.engine.events import copy_fields, event, text_of, time_of
+from dts_emulator.engine.model import Instance, Timer
+from dts_emulator.engine.outstanding import activity_ready, timer_of
+
+
+def carry_out(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
+    """Record one action in the history and return what it causes; unknown ones cause nothing."""
+    rule = _RULES.get(action.WhichOneof("orchestratorActionType") or "")
+    return rule(instance, action, now) if rule is not None else []
+
+
+def schedule_activity(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
+    """Offer an activity."""
+    task = action.scheduleTask
+    scheduled = pb.TaskScheduledEvent(name=task.name, tags=task.tags)
+    copy_fields(task, scheduled, "version", "input", "parentTraceContext")
+    asked = _ask(instance, event(now, action.id, taskScheduled=scheduled), action.id)
+    return [activity_ready(instance, asked)]
+
+
+def create_timer(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
+    """Set a timer."""
+    fire_at = action.createTimer.fireAt
+    _ask(
+        instance,
+        event(now, action.id, timerCreated=pb.TimerCreatedEvent(fireAt=fire_at)),
+        action.id,
+    )
+    return [SetTimer(timer_of(instance.instance_id, action.id, fire_at))]
+
+
+def create_sub_orchestration(
+    instance: Instance, action: pb.OrchestratorAction, now: int
+) -> list[Effect]:
+    """Create a sub-orchestration, whose end will answer."""
+    request = action.createSubOrchestration
+    created = pb.SubOrchestrationInstanceCreatedEvent(
+        instanceId=request.instanceId, name=request.name, tags=request.tags
+    )
+    copy_fields(request, created, "version", "input", "parentTraceContext")
+    asked = event(now, action.id, subOrchestrationInstanceCreated=created)
+    _ask(instance, asked, action.id)
+    return [StartChild(instance.instance_id, action.id, child_of(instance, asked))]
+
+
+def child_of(parent: Instance, created: pb.HistoryEvent) -> pb.ExecutionStartedEvent:
+    """Return the start of the sub-orchestration that an event of its parent has created."""
+    request = created.subOrchestrationInstanceCreated
+    family = pb.ParentInstanceInfo(
+        taskScheduledId=created.eventId,
+        orchestrationInstance=pb.OrchestrationInstance(instanceId=parent.instance_id),
+    )
+    family.name.value = parent.name
+    family.orchestrationInstance.executionId.value = parent.execution_id
+    if parent.version is not None:
+        family.version.value = parent.version
+    started = pb.ExecutionStartedEvent(
+        name=request.name,
+        orchestrationInstance=pb.OrchestrationInstance(instanceId=request.instanceId),
+        parentInstance=family,
+        tags=request.tags,
+    )
+    copy_fields(request, started, "version", "input", "parentTraceContext")
+    return started
+
+
+def send_event(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
+    """Send an event to another instance, or to itself; who does not exist does not hear it."""
+    request = action.sendEvent
+    target = request.instance.instanceId
+    sent = pb.EventSentEvent(instanceId=target, name=request.name)
+    raised = pb.EventRaisedEvent(name=request.name)
+    if request.HasField("data"):
+        sent.input.CopyFrom(request.data)
+        raised.input.CopyFrom(request.data)
+    instance.history.append(event(now, action.id, eventSent=sent))
+    return [Send(target, event(now, eventRaised=raised))]
+
+
+def terminate_other(_: Instance, action: pb.OrchestratorAction, __: int) -> list[Effect]:
+    """Terminate another instance."""
+    request = action.terminateOrchestration
+    return [Terminate(request.instanceId, text_of(request, "reason"), request.recurse)]
+
+
+def send_entity_message(
+    instance: Instance, action: pb.OrchestratorAction, now: int
+) -> list[Effect]:
+    """Signal, call, lock or unlock an entity."""
+    message = action.sendEntityMessage
+    kind = message.WhichOneof("EntityMessageType")
+    if kind is None:
+        return []
+    recorded = event(now, action.id, **{kind: getattr(message, kind)})
+    instance.history.append(recorded)
+    target = entities.targets_of(message)[0]
+    if kind == "entityUnlockSent":
+        return [Unlock(target, message.entityUnlockSent.criticalSectionId)]
+    operation = event(now, **{kind: getattr(message, kind)})
+    if kind == "entityOperationSignaled":
+        due = time_of(message.entityOperationSignaled, "scheduledTime")
+        return signal(target, operation, due, now)
+    body = getattr(operation, kind)
+    body.parentInstanceId.value = instance.instance_id
+    if kind == "entityOperationCalled":
+        body.parentExecutionId.value = instance.execution_id
+        instance.waits_for[body.requestId] = recorded
+    else:
+        instance.waits_for[body.criticalSectionId] = recorded
+    return [Operate(target, operation)]
+
+
+def signal(entity_id: str, operation: pb.HistoryEvent, due: int | None, now: int) -> list[Effect]:
+    """Queue a signal for an entity now, or when it is due."""
+    if due is not None and due > now:
+        return [SetTimer(Timer(due, entity_id, operation))]
+    return [Operate(entity_id, operation)]
+
+
+def _ask(instance: Instance, asked: pb.HistoryEvent, key: int | str) -> pb.HistoryEvent:
+    instance.history.append(asked)
+    instance.waits_for[key] = asked
+    return asked
+
+
+Rule = Callable[[Instance, pb.OrchestratorAction, int], "list[Effect]"]
+
+_RULES: dict[str, Rule] = {
+    "scheduleTask": schedule_activity,
+    "createTimer": create_timer,
+    "createSubOrchestration": create_sub_orchestration,
+    "sendEvent": send_event,
+    "terminateOrchestration": terminate_other,
+    "sendEntityMessage": send_entity_message,
+}

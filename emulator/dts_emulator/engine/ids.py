@@ -1,0 +1,67 @@
+"""Which IDs the service takes, for instances and for entities."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from dts_emulator.engine.errors import InvalidError
+
+# https://learn.microsoft.com/azure/durable-task/scheduler/durable-task-scheduler#limitations
+MAX_ID_LENGTH = 100
+
+
+def new_id() -> str:
+    """Return a new ID as the service mints it: a GUID as 32 lower-case hex digits."""
+    return uuid.uuid4().hex
+
+
+def check_instance_id(instance_id: str) -> str:
+    """Return the ID of an orchestration instance that is to be created.
+
+    Raises:
+        InvalidError: it is empty, too long, not printable ASCII, or looks like an entity's.
+    """
+    _check_characters(instance_id, "instance ID")
+    if instance_id.startswith("@"):
+        raise InvalidError(f"The instance ID '{instance_id}' begins with '@', as an entity's does.")
+    return instance_id
+
+
+def check_entity_id(entity_id: str) -> str:
+    """Return the ID of an entity that is to be used.
+
+    Raises:
+        InvalidError: it is not of the form @name@key, too long, or not printable ASCII.
+    """
+    _check_characters(entity_id, "entity ID")
+    name, separator, _ = entity_id[1:].partition("@")
+    if not entity_id.startswith("@") or not name or not separator:
+        raise InvalidError(f"The entity ID '{entity_id}' is not of the form @name@key.")
+    return entity_id
+
+
+def check_task_hub(name: str) -> str:
+    """Return the name of a task hub that is to be served.
+
+    It goes into gRPC's metadata, which takes ASCII alone, and into the addresses of pages.
+
+    Raises:
+        InvalidError: it is empty or too long, or has other characters than letters, digits, '-',
+            '_' and '.'; or it begins like a hidden file, or ends like a page's JSON.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name) or name.endswith(".json"):
+        raise InvalidError(
+            f"The task hub name {name!a} is none: it may have 1 to 64 letters, digits, '-', '_' "
+            "and '.', not begin with '.', and not end in '.json'."
+        )
+    return name
+
+
+def _check_characters(text: str, what: str) -> None:
+    if not 1 <= len(text) <= MAX_ID_LENGTH:
+        raise InvalidError(
+            f"The {what} has {len(text)} characters; it may have 1 to {MAX_ID_LENGTH}."
+        )
+    if not (text.isascii() and text.isprintable()):
+        raise InvalidError(f"The {what} {text!a} has characters other than printable ASCII.")

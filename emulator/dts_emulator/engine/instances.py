@@ -1,0 +1,252 @@
+"""The life of an orchestration instance between its turns: it is created, hears, and ends."""
+
+from __future__ import annotations
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine.effects import (
+    DropTimers,
+    Effect,
+    Send,
+    SetTimer,
+    StatusChanged,
+    TerminateChildren,
+    TurnGone,
+    TurnReady,
+    Unlock,
+)
+from dts_emulator.engine.events import event, kind_of, text, text_of, timestamp
+from dts_emulator.engine.failures import failure, shorten, shorten_in
+from dts_emulator.engine.ids import new_id
+from dts_emulator.engine.model import Instance, Timer
+from dts_emulator.engine.outstanding import dropped, left_behind
+from dts_emulator.engine.tally import summarized
+
+
+def create(
+    started: pb.ExecutionStartedEvent, now: int, scheduled_start: int | None = None
+) -> tuple[Instance, list[Effect]]:
+    """Return a new instance, which starts at once or at `scheduled_start`.
+
+    `started` says what runs: the instance's ID, name, version, input, tags and parent. It gets
+    the ID of a new execution.
+    """
+    start = started.orchestrationInstance
+    start.executionId.value = new_id()
+    instance = Instance(
+        instance_id=start.instanceId,
+        name=started.name,
+        execution_id=start.executionId.value,
+        created_at=now,
+        updated_at=now,
+        version=text_of(started, "version"),
+        input=text_of(started, "input"),
+        tags=dict(started.tags),
+        scheduled_start=scheduled_start,
+    )
+    if started.HasField("parentInstance"):
+        instance.parent_id = started.parentInstance.orchestrationInstance.instanceId
+        instance.parent_task = started.parentInstance.taskScheduledId
+    if scheduled_start is not None:
+        started.scheduledStartTimestamp.CopyFrom(timestamp(scheduled_start))
+    first = event(now, executionStarted=started)
+    instance.inbox.append(first)
+    if scheduled_start is not None and scheduled_start > now:
+        instance.starts_at = scheduled_start
+        return instance, [SetTimer(Timer(scheduled_start, instance.instance_id, first))]
+    return instance, readiness(instance)
+
+
+def readiness(instance: Instance) -> list[Effect]:
+    """Return that a turn is ready, if there is something that a worker could do now."""
+    if instance.has_ended or instance.turn is not None or instance.starts_at is not None:
+        return []
+    if not (instance.inbox or instance.rewind or instance.is_due):
+        return []
+    return [TurnReady(instance.instance_id)]
+
+
+def deliver(instance: Instance, news: pb.HistoryEvent, now: int) -> list[Effect]:
+    """Give an instance an event. One that has ended takes none, but a failed one may be rewound."""
+    if instance.has_ended:
+        if instance.status == pb.ORCHESTRATION_STATUS_FAILED and _outlives_failure(news):
+            instance.inbox.append(news)
+        return []
+    shorten_in(news)
+    instance.inbox.append(news)
+    instance.updated_at = now
+    return readiness(instance)
+
+
+def _outlives_failure(news: pb.HistoryEvent) -> bool:
+    return not kind_of(news).startswith("execution")
+
+
+def answer(
+    instance: Instance, key: int | str, news: pb.HistoryEvent, now: int, sender: str = ""
+) -> list[Effect]:
+    """Give an instance the answer that it waits for; one that it does not wait for is dropped.
+
+    `sender` is the ID of the sub-orchestration that answers.
+    """
+    asked = instance.waits_for.get(key)
+    if asked is None or not _fits(asked, news, sender):
+        return []
+    del instance.waits_for[key]
+    return deliver(instance, news, now)
+
+
+def _fits(asked: pb.HistoryEvent, news: pb.HistoryEvent, sender: str) -> bool:
+    """Tell an answer from one to an earlier execution, which has numbered its tasks alike."""
+    match kind_of(asked):
+        case "subOrchestrationInstanceCreated":
+            return asked.subOrchestrationInstanceCreated.instanceId == sender
+        case "timerCreated":
+            return asked.timerCreated.fireAt == news.timerFired.fireAt
+    return True
+
+
+def fire(instance: Instance, due: pb.HistoryEvent, now: int) -> list[Effect]:
+    """Let happen what a timer was set for: the end of a wait, or the instance's start."""
+    if due.HasField("timerFired"):
+        fired = event(now, timerFired=due.timerFired)
+        return answer(instance, due.timerFired.timerId, fired, now)
+    if instance.starts_at is None or due not in instance.inbox:
+        return []
+    instance.starts_at = None
+    return readiness(instance)
+
+
+def terminate(instance: Instance, output: str | None, recurse: bool, now: int) -> list[Effect]:
+    """Ask an instance to end. One that no worker has seen ends at once."""
+    if instance.has_ended:
+        return []
+    ended = pb.ExecutionTerminatedEvent(input=text(output), recurse=recurse)
+    news = event(now, executionTerminated=ended)
+    if not instance.is_untouched:
+        return deliver(instance, news, now)
+    return end_unasked(instance, pb.ORCHESTRATION_STATUS_TERMINATED, now, news, output=output)
+
+
+def fail_unasked(instance: Instance, kind: str, message: str, now: int) -> list[Effect]:
+    """Fail an instance for a reason that its worker cannot know."""
+    reason = failure(kind, message)
+    return end_unasked(instance, pb.ORCHESTRATION_STATUS_FAILED, now, reason=reason)
+
+
+def end_unasked(
+    instance: Instance,
+    status: pb.OrchestrationStatus,
+    now: int,
+    *news: pb.HistoryEvent,
+    output: str | None = None,
+    reason: pb.TaskFailureDetails | None = None,
+) -> list[Effect]:
+    """End an instance without running any more of its code; what it was told stays on record."""
+    instance.history += [*instance.inbox, *news]
+    instance.inbox.clear()
+    instance.turn = None
+    return [TurnGone(instance.instance_id), *end(instance, status, now, output, reason)]
+
+
+def end(
+    instance: Instance,
+    status: pb.OrchestrationStatus,
+    now: int,
+    output: str | None,
+    reason: pb.TaskFailureDetails | None,
+) -> list[Effect]:
+    """End an instance: close its history, tell its parent, give its locks back."""
+    completed = pb.ExecutionCompletedEvent(orchestrationStatus=status, result=text(output))
+    if reason is not None:
+        shorten(reason)
+        completed.failureDetails.CopyFrom(reason)
+    instance.history.append(event(now, executionCompleted=completed))
+    instance.status, instance.output, instance.failure = status, output, reason
+    instance.completed_at = instance.updated_at = now
+    instance.starts_at = None
+    effects: list[Effect] = [
+        StatusChanged(instance.instance_id),
+        *release_locks(instance),
+        *tell_parent(instance, now),
+    ]
+    if status == pb.ORCHESTRATION_STATUS_FAILED:
+        # A rewind may want what is still under way.
+        instance.inbox = [news for news in instance.inbox if _outlives_failure(news)]
+    else:
+        effects += _drop_what_is_open(instance)
+    if not instance.waits_for:
+        instance.summary = summarized(instance)
+    return effects
+
+
+def _drop_what_is_open(instance: Instance) -> list[Effect]:
+    """Forget what has arrived and what is still to come for an instance that nothing rewinds."""
+    is_completed = instance.status == pb.ORCHESTRATION_STATUS_COMPLETED
+    effects = left_behind(instance) if is_completed else dropped(instance)
+    instance.inbox.clear()
+    instance.waits_for.clear()
+    effects.append(DropTimers(instance.instance_id))
+    termination = _recursive_termination(instance)
+    if termination is not None:
+        output = text_of(termination, "input")
+        effects.append(TerminateChildren(instance.instance_id, output))
+    return effects
+
+
+def _recursive_termination(instance: Instance) -> pb.ExecutionTerminatedEvent | None:
+    """Return the event that has ended the instance with its sub-orchestrations, if one has."""
+    if instance.status != pb.ORCHESTRATION_STATUS_TERMINATED:
+        return None
+    terminations = [e.executionTerminated for e in instance.history]
+    return next((termination for termination in terminations if termination.recurse), None)
+
+
+def release_locks(instance: Instance) -> list[Unlock]:
+    """Give back every lock that the instance holds or waits for."""
+    return [
+        Unlock(entity_id, item.entityLockRequested.criticalSectionId)
+        for item in instance.history
+        for entity_id in item.entityLockRequested.lockSet
+    ]
+
+
+def tell_parent(instance: Instance, now: int) -> list[Effect]:
+    """Tell the parent how its sub-orchestration has ended."""
+    if instance.parent_id is None:
+        return []
+    ended = outcome(instance, now)
+    return [Send(instance.parent_id, ended, instance.parent_task, instance.instance_id)]
+
+
+def outcome(instance: Instance, now: int) -> pb.HistoryEvent:
+    """Return the event that tells a parent how a sub-orchestration has ended."""
+    if instance.status == pb.ORCHESTRATION_STATUS_COMPLETED:
+        completed = pb.SubOrchestrationInstanceCompletedEvent(
+            taskScheduledId=instance.parent_task, result=text(instance.output)
+        )
+        return event(now, subOrchestrationInstanceCompleted=completed)
+    reason = instance.failure or failure(
+        "SubOrchestrationTerminated",
+        f"The sub-orchestration '{instance.instance_id}' was terminated.",
+    )
+    return sub_orchestration_failed(instance.parent_task, reason, now)
+
+
+def sub_orchestration_failed(
+    task_id: int, reason: pb.TaskFailureDetails, now: int
+) -> pb.HistoryEvent:
+    """Return the event that tells a parent of a sub-orchestration's failure."""
+    failed = pb.SubOrchestrationInstanceFailedEvent(taskScheduledId=task_id, failureDetails=reason)
+    return event(now, subOrchestrationInstanceFailed=failed)
+
+
+def terminate_at_once(instance: Instance, output: str | None, now: int) -> list[Effect]:
+    """Terminate an instance without its worker."""
+    return end_unasked(
+        instance,
+        pb.ORCHESTRATION_STATUS_TERMINATED,
+        now,
+        event(now, executionTerminated=pb.ExecutionTerminatedEvent(input=text(output))),
+        output=output,
+    )

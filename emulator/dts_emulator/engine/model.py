@@ -1,0 +1,136 @@
+"""The state of a task hub: orchestration instances, entities and timers, as plain data.
+
+Every time is in nanoseconds since 1970, UTC. Payloads are JSON text, as workers send it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine.tally import Summary
+
+ENDED = frozenset(
+    {
+        pb.ORCHESTRATION_STATUS_COMPLETED,
+        pb.ORCHESTRATION_STATUS_FAILED,
+        pb.ORCHESTRATION_STATUS_TERMINATED,
+    }
+)
+
+
+@dataclass(eq=False)
+class Turn:
+    """What a worker has been given and has not answered yet: the first `count` of the inbox.
+
+    `parts` are the parts of an answer that comes in several messages, `size` is their bytes.
+    """
+
+    started: pb.HistoryEvent
+    count: int
+    parts: list[pb.OrchestratorResponse] = field(default_factory=list)
+    size: int = 0
+
+    def drop_parts(self) -> None:
+        """Forget the parts of an answer that have come."""
+        self.parts.clear()
+        self.size = 0
+
+
+@dataclass(eq=False)
+class Instance:
+    """An orchestration instance.
+
+    `history` is what its orchestrator has seen, `inbox` what has arrived since. `waits_for` holds
+    the events of all that it has asked for and has no answer to yet, by the key that the answer
+    will name: a task's number, an entity request's or critical section's ID. `starts_at` is set
+    until that time has come. `rewind` is the event that the next turn rewinds the history with;
+    `is_due` says that a turn is owed even if nothing has arrived. `given` tells for each activity
+    (its task's number, when it was scheduled) when a worker was given it first and last. Once
+    it has ended, and waits for nothing more, `summary` spares others to read its history.
+    """
+
+    instance_id: str
+    name: str
+    execution_id: str
+    created_at: int
+    updated_at: int
+    version: str | None = None
+    input: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    parent_id: str | None = None
+    parent_task: int = 0
+    scheduled_start: int | None = None
+    starts_at: int | None = None
+    status: pb.OrchestrationStatus = pb.ORCHESTRATION_STATUS_PENDING
+    output: str | None = None
+    custom_status: str | None = None
+    failure: pb.TaskFailureDetails | None = None
+    completed_at: int | None = None
+    history: list[pb.HistoryEvent] = field(default_factory=list)
+    inbox: list[pb.HistoryEvent] = field(default_factory=list)
+    waits_for: dict[int | str, pb.HistoryEvent] = field(default_factory=dict)
+    turn: Turn | None = None
+    rewind: pb.HistoryEvent | None = None
+    is_due: bool = False
+    trace: pb.OrchestrationTraceContext | None = None
+    given: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    summary: Summary | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has completed, failed or been terminated."""
+        return self.status in ENDED
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no worker has been given any part of this execution."""
+        return not self.history and self.turn is None
+
+
+@dataclass(eq=False)
+class Entity:
+    """An entity: its state, its lock, and the operations that wait for it.
+
+    `batch` is what a worker has been given and has not answered yet. `queue` may hold requests
+    for the lock between operations; they take their turn.
+    """
+
+    entity_id: str
+    updated_at: int
+    state: str | None = None
+    locked_by: str | None = None
+    critical_section: str | None = None
+    queue: list[pb.HistoryEvent] = field(default_factory=list)
+    batch: list[pb.HistoryEvent] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The entity's name: the part of its ID that says which code runs it."""
+        return self.entity_id[1:].partition("@")[0]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has neither state nor lock nor anything to do, so that nothing is lost."""
+        return self.state is None and not self.locked_by and not self.queue and not self.batch
+
+
+@dataclass(frozen=True)
+class Activity:
+    """An activity that an instance waits for; `scheduled` is the event that has asked for it."""
+
+    instance_id: str
+    scheduled: pb.HistoryEvent
+
+
+@dataclass(eq=False)
+class Timer:
+    """At `due`, `target` (an instance or an entity) gets `event`.
+
+    An instance that is scheduled for later gets the event of its start.
+    """
+
+    due: int
+    target: str
+    event: pb.HistoryEvent

@@ -1,0 +1,77 @@
+"""What is still to come for an instance: what it waits for, and what it leaves behind."""
+
+from __future__ import annotations
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from dts_emulator.engine.effects import (
+    ActivityReady,
+    DropActivity,
+    Effect,
+    LeaveActivity,
+    SetTimer,
+    TurnReady,
+)
+from dts_emulator.engine.events import MILLISECOND, event, nanoseconds
+from dts_emulator.engine.model import Activity, Instance, Timer
+
+
+def activity_version(instance: Instance, scheduled: pb.TaskScheduledEvent) -> str:
+    """Return an activity's version as filters see it: without one, that of its orchestration."""
+    version = scheduled.version.value if scheduled.HasField("version") else instance.version
+    return version or ""
+
+
+def activity_ready(instance: Instance, asked: pb.HistoryEvent) -> ActivityReady:
+    """Offer the activity that an event of the instance has asked for."""
+    version = activity_version(instance, asked.taskScheduled)
+    return ActivityReady(Activity(instance.instance_id, asked), version)
+
+
+def timer_of(instance_id: str, timer_id: int, fire_at: Timestamp) -> Timer:
+    """Return the timer that ends an orchestrator's wait until `fire_at`.
+
+    It fires strictly after that time: SDKs that cut times to milliseconds would otherwise find
+    it early, and set another one.
+    """
+    due = nanoseconds(fire_at) + MILLISECOND
+    fired = pb.TimerFiredEvent(fireAt=fire_at, timerId=timer_id)
+    return Timer(due, instance_id, event(due, timerFired=fired))
+
+
+def left_behind(instance: Instance) -> list[Effect]:
+    """Return the activities that run although the instance will not wait for them any more."""
+    return [
+        LeaveActivity(one, activity_version(instance, one.scheduled.taskScheduled))
+        for one in _open_activities(instance)
+    ]
+
+
+def dropped(instance: Instance) -> list[Effect]:
+    """Return the activities that need not run any more because the instance is terminated."""
+    return [DropActivity(one) for one in _open_activities(instance)]
+
+
+def _open_activities(instance: Instance) -> list[Activity]:
+    return [
+        Activity(instance.instance_id, asked)
+        for asked in instance.waits_for.values()
+        if asked.HasField("taskScheduled")
+    ]
+
+
+def resume(instance: Instance) -> list[Effect]:
+    """Return what has to be arranged again for an instance after the emulator's end."""
+    effects: list[Effect] = []
+    if instance.starts_at is not None:
+        effects.append(SetTimer(Timer(instance.starts_at, instance.instance_id, instance.inbox[0])))
+    elif not instance.has_ended and (instance.inbox or instance.rewind or instance.is_due):
+        effects.append(TurnReady(instance.instance_id))
+    for asked in instance.waits_for.values():
+        if asked.HasField("taskScheduled"):
+            effects.append(activity_ready(instance, asked))
+        elif asked.HasField("timerCreated"):
+            fire_at = asked.timerCreated.fireAt
+            effects.append(SetTimer(timer_of(instance.instance_id, asked.eventId, fire_at)))
+    return effects

@@ -1,0 +1,202 @@
+"""An orchestrator's turn: what a worker is given, and what becomes of its answer."""
+
+from __future__ import annotations
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine import entities
+from dts_emulator.engine.actions import carry_out
+from dts_emulator.engine.effects import Effect, StatusChanged
+from dts_emulator.engine.errors import InvalidError
+from dts_emulator.engine.events import check_readable, event, execution_started
+from dts_emulator.engine.failures import check_events, fail_turn, failure
+from dts_emulator.engine.ids import check_instance_id
+from dts_emulator.engine.instances import end, readiness
+from dts_emulator.engine.model import Instance, Turn
+from dts_emulator.engine.reruns import continue_as_new, rewrite
+
+# How much an answer that comes in parts may have altogether.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+# What an orchestrator may end a turn with.
+COMPLETIONS = frozenset(
+    {
+        pb.ORCHESTRATION_STATUS_COMPLETED,
+        pb.ORCHESTRATION_STATUS_FAILED,
+        pb.ORCHESTRATION_STATUS_TERMINATED,
+        pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW,
+    }
+)
+
+
+def take(instance: Instance, now: int) -> list[pb.HistoryEvent]:
+    """Return the new events of the instance's next turn.
+
+    A turn that has been given to a worker before, which is gone, begins with the same events.
+    """
+    if instance.rewind is not None:
+        # The worker rewrites the history in a turn that takes nothing else.
+        if instance.turn is None:
+            instance.turn = Turn(_orchestrator_started(now), 0)
+        return [instance.turn.started, instance.rewind]
+    started = _orchestrator_started(now) if instance.turn is None else instance.turn.started
+    instance.turn = Turn(started, len(instance.inbox))
+    instance.is_due = False
+    return [started, *instance.inbox]
+
+
+def check(answer: pb.OrchestratorResponse, instance: Instance) -> None:
+    """Refuse an answer that is none to the instance's turn.
+
+    Raises:
+        InvalidError: it is for another instance, or sets a status that no turn may set.
+    """
+    if answer.instanceId != instance.instance_id:
+        raise InvalidError(
+            f"The turn is of the instance '{instance.instance_id}', not '{answer.instanceId}'."
+        )
+    for action in answer.actions:
+        status = action.completeOrchestration.orchestrationStatus
+        if action.HasField("completeOrchestration") and status not in COMPLETIONS:
+            raise InvalidError(f"No turn may end an orchestration with the status {status}.")
+
+
+def add_part(instance: Instance, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
+    """Put an answer together that comes in parts; return it with the last one, before that None.
+
+    The first part holds what concerns the whole; a first part that comes again begins anew
+    (durabletask-java, OrchestratorChunkingTest).
+    """
+    turn = instance.turn
+    if turn is None or not part.HasField("chunkIndex"):
+        return part
+    if part.chunkIndex.value == 0:
+        turn.drop_parts()
+    turn.parts.append(part)
+    turn.size += part.ByteSize()
+    if turn.size > MAX_ANSWER_BYTES:
+        turn.drop_parts()
+        return _too_large(part)
+    if part.isPartial:
+        return None
+    whole = pb.OrchestratorResponse()
+    whole.CopyFrom(turn.parts[0])
+    for later in turn.parts[1:]:
+        whole.actions.extend(later.actions)
+    turn.drop_parts()
+    return whole
+
+
+def _too_large(part: pb.OrchestratorResponse) -> pb.OrchestratorResponse:
+    problem = f"The answer to a turn has more than {MAX_ANSWER_BYTES:,} bytes."
+    fail_turn(part, failure("TurnTooLarge", problem))
+    return part
+
+
+def settle(instance: Instance, answer: pb.OrchestratorResponse, now: int) -> list[Effect]:
+    """Take a worker's answer into the history and return what it asks for."""
+    _refuse_bad_actions(answer)
+    taken = _commit_events(instance, answer, now)
+    if answer.HasField("customStatus"):
+        instance.custom_status = answer.customStatus.value
+    if answer.HasField("orchestrationTraceContext"):
+        instance.trace = answer.orchestrationTraceContext
+    instance.updated_at = now
+    effects: list[Effect] = [StatusChanged(instance.instance_id)]
+    instance.status = _status_after(instance, taken)
+    completion: pb.CompleteOrchestrationAction | None = None
+    for action in answer.actions:
+        if action.HasField("completeOrchestration"):
+            completion = action.completeOrchestration
+        elif action.HasField("rewindOrchestration"):
+            effects += rewrite(instance, action.rewindOrchestration)
+        else:
+            effects += carry_out(instance, action, now)
+    effects += _complete(instance, completion or _forced_end(taken), now)
+    return [*effects, *readiness(instance)]
+
+
+def _orchestrator_started(now: int) -> pb.HistoryEvent:
+    return event(now, orchestratorStarted=pb.OrchestratorStartedEvent())
+
+
+def _refuse_bad_actions(answer: pb.OrchestratorResponse) -> None:
+    """Fail an orchestrator that asks for what cannot be: a wrong ID, a wrong time."""
+    try:
+        for action in answer.actions:
+            _check_action(action)
+    except InvalidError as error:
+        fail_turn(answer, failure("InvalidRequest", str(error)))
+
+
+def _check_action(action: pb.OrchestratorAction) -> None:
+    match action.WhichOneof("orchestratorActionType"):
+        case "createSubOrchestration":
+            check_instance_id(action.createSubOrchestration.instanceId)
+        case "createTimer":
+            check_readable(action.createTimer)
+        case "sendEntityMessage":
+            entities.check_message(action.sendEntityMessage)
+        case "completeOrchestration":
+            check_events(action.completeOrchestration.carryoverEvents)
+        case "rewindOrchestration":
+            check_events(action.rewindOrchestration.newHistory)
+            execution_started(action.rewindOrchestration.newHistory)
+
+
+def _commit_events(
+    instance: Instance, answer: pb.OrchestratorResponse, now: int
+) -> list[pb.HistoryEvent]:
+    """Move the events that the turn has processed into the history, and return them."""
+    turn = instance.turn or Turn(_orchestrator_started(now), 0)
+    instance.turn = None
+    if instance.rewind is not None:
+        taken, instance.rewind = [instance.rewind], None
+    else:
+        count = turn.count
+        if answer.HasField("numEventsProcessed"):
+            # The worker counts the turn's own first event too.
+            count = min(count, max(0, answer.numEventsProcessed.value - 1))
+        if not instance.history:
+            count = max(count, 1)  # What has started it cannot be left for later.
+        taken = instance.inbox[:count]
+        del instance.inbox[:count]
+    instance.history += [turn.started, *taken]
+    return taken
+
+
+def _status_after(instance: Instance, taken: list[pb.HistoryEvent]) -> pb.OrchestrationStatus:
+    status = instance.status
+    if status == pb.ORCHESTRATION_STATUS_PENDING:
+        status = pb.ORCHESTRATION_STATUS_RUNNING
+    for item in taken:
+        if item.HasField("executionSuspended"):
+            status = pb.ORCHESTRATION_STATUS_SUSPENDED
+        elif item.HasField("executionResumed"):
+            status = pb.ORCHESTRATION_STATUS_RUNNING
+    return status
+
+
+def _forced_end(taken: list[pb.HistoryEvent]) -> pb.CompleteOrchestrationAction | None:
+    """Return the end that a termination asks for, should its orchestrator not have said it."""
+    for item in taken:
+        if item.HasField("executionTerminated"):
+            return pb.CompleteOrchestrationAction(
+                orchestrationStatus=pb.ORCHESTRATION_STATUS_TERMINATED,
+                result=item.executionTerminated.input
+                if item.executionTerminated.HasField("input")
+                else None,
+            )
+    return None
+
+
+def _complete(
+    instance: Instance, completion: pb.CompleteOrchestrationAction | None, now: int
+) -> list[Effect]:
+    if completion is None:
+        return []
+    if completion.orchestrationStatus == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
+        return continue_as_new(instance, completion, now)
+    output = completion.result.value if completion.HasField("result") else None
+    reason = completion.failureDetails if completion.HasField("failureDetails") else None
+    return end(instance, completion.orchestrationStatus, now, output, reason)

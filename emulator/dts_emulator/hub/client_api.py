@@ -1,0 +1,199 @@
+"""What clients of a task hub ask for: each request a method, changed under the lock, then kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine import entities, instances, reruns
+from dts_emulator.engine.actions import signal
+from dts_emulator.engine.errors import NotFoundError
+from dts_emulator.engine.events import event, text
+from dts_emulator.engine.ids import check_instance_id, new_id
+from dts_emulator.engine.model import Entity, Instance
+from dts_emulator.hub.messages import instance_response
+from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.hub.waiters import Waiter
+from dts_emulator.store import Filter
+
+# How many instances a purge takes before others get their turn.
+PURGE_PAGE = 200
+
+
+class Clients:
+    """The requests of clients, and of the dashboard, to one task hub.
+
+    Every method may raise a RefusedError; then nothing has changed.
+    """
+
+    def __init__(self, hub: TaskHub) -> None:
+        self._hub = hub
+
+    def start(
+        self,
+        started: pb.ExecutionStartedEvent,
+        scheduled_start: int | None,
+        request: pb.CreateInstanceRequest,
+    ) -> str:
+        """Create an instance and return its ID; `request` says what may be replaced for it."""
+        start = started.orchestrationInstance
+        start.instanceId = check_instance_id(start.instanceId or new_id())
+        with self._hub.changing():
+            reruns.check_reuse(self._hub.store.instance(start.instanceId), request)
+            self._hub.add(started, scheduled_start)
+        return start.instanceId
+
+    def find(self, instance_id: str) -> Instance | None:
+        """Return an instance, None if there is none. Called under the lock."""
+        return self._hub.store.instance(instance_id)
+
+    def wait(self, instance_id: str, waiter: Waiter) -> Callable[[], None]:
+        """Answer now or later, when the instance is far enough; return how to stop waiting."""
+        with self._hub.lock:
+            instance = self._hub.store.instance(instance_id)
+            if self._hub.is_closed:
+                answer = None
+            elif instance is not None and waiter.is_enough(instance):
+                answer = instance_response(instance, waiter.with_payloads)
+            else:
+                return self._stop_of(instance_id, self._hub.waiters.add(instance_id, waiter))
+            self._hub.waiters.reply(waiter, answer)
+        return lambda: None
+
+    def _stop_of(self, instance_id: str, number: int) -> Callable[[], None]:
+        def stop() -> None:
+            with self._hub.lock:
+                self._hub.waiters.remove(instance_id, number)
+
+        return stop
+
+    def raise_event(self, instance_id: str, raised: pb.EventRaisedEvent) -> None:
+        """Send an external event; an instance that has ended ignores it."""
+        with self._hub.changing():
+            news = event(self._hub.now(), eventRaised=raised)
+            self._hub.change(self._existing(instance_id), instances.deliver, news)
+
+    def suspend(self, instance_id: str, reason: str | None) -> None:
+        """Suspend an instance; one that has ended, or is suspended, stays as it is."""
+        with self._hub.changing():
+            suspended = pb.ExecutionSuspendedEvent(input=text(reason))
+            news = event(self._hub.now(), executionSuspended=suspended)
+            self._hub.change(self._existing(instance_id), instances.deliver, news)
+
+    def resume(self, instance_id: str, reason: str | None) -> None:
+        """Resume an instance that is suspended; another one stays as it is."""
+        with self._hub.changing():
+            resumed = pb.ExecutionResumedEvent(input=text(reason))
+            news = event(self._hub.now(), executionResumed=resumed)
+            self._hub.change(self._existing(instance_id), instances.deliver, news)
+
+    def terminate(self, instance_id: str, output: str | None, recurse: bool) -> None:
+        """Terminate an instance that has not ended, and its sub-orchestrations if wanted."""
+        with self._hub.changing():
+            instance = self._existing(instance_id)
+            self._hub.change(instance, instances.terminate, output, recurse)
+
+    def skip_termination(self, instance_ids: Iterable[str], reason: str | None) -> list[str]:
+        """End instances at once, without their workers; return those that cannot be ended so."""
+        left: list[str] = []
+        with self._hub.changing():
+            for instance_id in instance_ids:
+                instance = self._hub.store.instance(instance_id)
+                if instance is None or instance.has_ended or self._holds_lock(instance):
+                    left.append(instance_id)
+                    continue
+                self._hub.change(instance, instances.terminate_at_once, reason)
+        return left
+
+    def _holds_lock(self, instance: Instance) -> bool:
+        return any(
+            (entity := self._hub.store.entity(unlock.entity_id)) is not None
+            and entity.critical_section == unlock.critical_section
+            for unlock in instances.release_locks(instance)
+        )
+
+    def restart(self, instance_id: str, with_new_id: bool) -> str:
+        """Run an instance again from its start and return the ID that it runs under."""
+        with self._hub.changing():
+            instance = self._existing(instance_id)
+            new_instance_id = new_id() if with_new_id else instance_id
+            self._hub.add(reruns.restarted(instance, new_instance_id))
+        return new_instance_id
+
+    def rewind(self, instance_id: str, reason: str | None) -> None:
+        """Let a failed instance go on from before its failure."""
+        with self._hub.changing():
+            news = pb.ExecutionRewoundEvent(reason=text(reason))
+            self._hub.change(self._existing(instance_id), reruns.rewind, news)
+
+    def history(self, instance_id: str) -> list[pb.HistoryEvent]:
+        """Return all that an instance's orchestrator has seen."""
+        with self._hub.lock:
+            return list(self._existing(instance_id).history)
+
+    def _existing(self, instance_id: str) -> Instance:
+        instance = self._hub.store.instance(instance_id)
+        if instance is None:
+            raise NotFoundError(f"Orchestration instance '{instance_id}' not found")
+        return instance
+
+    # Purging
+
+    def purge(self, instance_ids: Iterable[str], recursive: bool) -> int:
+        """Forget those of the instances that have ended; return how many that were.
+
+        With `recursive`, their ended sub-orchestrations go too, and count.
+        """
+        purged = 0
+        with self._hub.changing():
+            todo = list(instance_ids)
+            while todo:
+                instance = self._hub.store.instance(todo.pop())
+                if instance is None or not instance.has_ended:
+                    continue
+                if recursive:
+                    todo += self._hub.store.children(instance.instance_id)
+                self._hub.forget(instance)
+                purged += 1
+        return purged
+
+    def purge_all(self, wanted: Filter, recursive: bool, timeout: float | None) -> tuple[int, bool]:
+        """Forget the ended instances that are wanted, for at most `timeout` seconds.
+
+        Return how many that were, and whether they were all.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        purged = 0
+        while end is None or time.monotonic() < end:
+            with self._hub.lock:
+                page = self._hub.store.by_completion(wanted, None, PURGE_PAGE)
+                ids = [instance.instance_id for instance in page]
+            if not ids:
+                return purged, True
+            purged += self.purge(ids, recursive)
+        return purged, False
+
+    def purge_entity(self, entity_id: str) -> int:
+        """Forget an entity, unless it is locked or has something to do; return how many it was."""
+        with self._hub.changing():
+            entity = self._hub.store.entity(entity_id)
+            if entity is None or entity.locked_by or entity.queue or entity.batch:
+                return 0
+            self._hub.store.remove_entity(entity_id)
+        return 1
+
+    # Entities
+
+    def signal(self, entity_id: str, request: pb.SignalEntityRequest, due: int | None) -> None:
+        """Queue an operation of an entity, now or when it is due."""
+        with self._hub.changing():
+            now = self._hub.now()
+            operation = entities.signalled(entity_id, request.name, request, now)
+            self._hub.apply(signal(entity_id, operation, due, now))
+
+    def entity(self, entity_id: str) -> Entity | None:
+        """Return an entity that has a state, None for any other. Called under the lock."""
+        entity = self._hub.store.entity(entity_id)
+        return entity if entity is not None and entity.state is not None else None

@@ -1,0 +1,49 @@
+"""What callers get to see of instances and entities, as the protocol's messages."""
+
+from __future__ import annotations
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine.events import text, timestamp
+from dts_emulator.engine.model import Entity, Instance
+
+
+def orchestration_state(instance: Instance, with_payloads: bool) -> pb.OrchestrationState:
+    """Return the whole state of an instance; input and output only if asked for."""
+    state = pb.OrchestrationState(
+        instanceId=instance.instance_id,
+        name=instance.name,
+        version=text(instance.version),
+        orchestrationStatus=instance.status,
+        createdTimestamp=timestamp(instance.created_at),
+        lastUpdatedTimestamp=timestamp(instance.updated_at),
+        input=text(instance.input) if with_payloads else None,
+        output=text(instance.output) if with_payloads else None,
+        customStatus=text(instance.custom_status),
+        failureDetails=instance.failure,
+        executionId=text(instance.execution_id),
+        parentInstanceId=text(instance.parent_id),
+        tags=instance.tags,
+    )
+    if instance.scheduled_start is not None:
+        state.scheduledStartTimestamp.CopyFrom(timestamp(instance.scheduled_start))
+    if instance.completed_at is not None:
+        state.completedTimestamp.CopyFrom(timestamp(instance.completed_at))
+    return state
+
+
+def instance_response(instance: Instance, with_payloads: bool) -> pb.GetInstanceResponse:
+    """Return the answer to whoever asks for an instance that exists."""
+    state = orchestration_state(instance, with_payloads)
+    return pb.GetInstanceResponse(exists=True, orchestrationState=state)
+
+
+def entity_metadata(entity: Entity, with_state: bool) -> pb.EntityMetadata:
+    """Return what callers may know of an entity; its state only if asked for."""
+    return pb.EntityMetadata(
+        instanceId=entity.entity_id,
+        lastModifiedTime=timestamp(entity.updated_at),
+        backlogQueueSize=len(entity.queue),
+        lockedBy=text(entity.locked_by),
+        serializedState=text(entity.state) if with_state else None,
+    )

@@ -1,0 +1,269 @@
+"""A task hub: the one lock under which engine, leases, timers, waiters and store do their part."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine import effects as fx
+from dts_emulator.engine import entities, instances, outstanding
+from dts_emulator.engine.events import MICROSECOND, SECOND
+from dts_emulator.engine.model import Activity, Entity, Instance, Timer
+from dts_emulator.engine.pace import pause_before_turn
+from dts_emulator.hub.courier import Courier
+from dts_emulator.hub.leases import Kind, Leases, WorkItem
+from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
+from dts_emulator.hub.timers import Timers
+from dts_emulator.hub.waiters import Waiters
+from dts_emulator.store import Store
+from dts_emulator.store.memory import MemoryStore
+
+Effects = Iterable[fx.Effect]
+
+
+@dataclass(frozen=True)
+class EndOfPause:
+    """A turn has waited long enough for more results."""
+
+    instance_id: str
+
+
+class LeasesExpire:
+    """Work items have rested long enough."""
+
+
+class TaskHub:
+    """A task hub that any number of workers and clients use at the same time.
+
+    Args:
+        name: the name that callers put into the `taskhub` metadata.
+        lease_grace: seconds that a worker whose stream has ended has to complete its items.
+        max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
+        store: where the state is kept; in memory if it is not given.
+        clock: returns the time in nanoseconds since 1970.
+        settled: called when there may be nothing to do any more but to wait.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        lease_grace: float = 5.0,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        store: Store | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        settled: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.max_payload_bytes = max_payload_bytes
+        self.now = clock
+        self.store = store or MemoryStore()
+        self.lock = self.store.lock
+        # A worker may still answer with a completion token of an emulator that is gone.
+        first_token = random.SystemRandom().getrandbits(60)
+        self.leases = Leases(lease_grace, itertools.count(first_token))
+        self.waiters = Waiters()
+        self.timers = Timers(self._fire, clock, settled)
+        self._settled = settled
+        self.is_closed = False
+        self._turns: dict[str, WorkItem] = {}
+        self._batches: dict[str, WorkItem] = {}
+        # By the event that has asked for it, which is the same object wherever it is.
+        self._activities: dict[int, WorkItem] = {}
+        self._pauses: set[str] = set()
+        self._courier = Courier(self)
+        with self.lock:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Arrange again what was under way when the store's last emulator ended."""
+        for instance in self.store.active():
+            self.apply(outstanding.resume(instance))
+        for left in self.store.left():
+            self.offer_activity(left.activity, left.version)
+        for entity in self.store.active_entities():
+            self.change_entity(entity.entity_id, entities.advance)
+        for timer in self.store.timers():
+            self.timers.set(timer.due, timer.target, timer)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the lock for a change that is kept for good before the block is left.
+
+        Raises:
+            UnavailableError: it cannot be kept at present.
+        """
+        self.store.check()
+        with self.lock:
+            yield
+        self.store.keep()
+
+    def close(self) -> None:
+        """End every worker's stream and every client's wait."""
+        self.timers.close()
+        with self.lock:
+            self.is_closed = True
+            self.leases.close()
+            self.waiters.close()
+
+    # Instances and entities. All of the following is called under the lock.
+
+    def add(
+        self, started: pb.ExecutionStartedEvent, scheduled_start: int | None = None
+    ) -> Instance:
+        """Create an instance, in the place of one with its ID."""
+        existing = self.store.instance(started.orchestrationInstance.instanceId)
+        if existing is not None:
+            self.forget(existing)
+        instance, effects = instances.create(started, self.now(), scheduled_start)
+        self.store.put(instance)
+        self.apply(effects)
+        return instance
+
+    def forget(self, instance: Instance) -> None:
+        """Remove an instance, and whatever it has under way."""
+        if not instance.has_ended:
+            ended = instances.end_unasked(instance, pb.ORCHESTRATION_STATUS_TERMINATED, self.now())
+            # Who waits for this ID waits for the one that takes its place.
+            self.apply(e for e in ended if not isinstance(e, fx.StatusChanged))
+        self.store.remove(instance.instance_id)
+        self.timers.drop(instance.instance_id)
+        self.withdraw_turn(instance.instance_id)
+        self.apply(outstanding.dropped(instance))
+
+    def change(
+        self, instance: Instance, rule: Callable[..., Sequence[fx.Effect]], *args: object
+    ) -> None:
+        """Let a rule of the engine change an instance, and carry out what it causes."""
+        effects = rule(instance, *args, self.now())
+        self.store.put(instance)
+        self.apply(effects)
+
+    def change_entity(
+        self, entity_id: str, rule: Callable[..., Sequence[fx.Effect]], *args: object
+    ) -> None:
+        """Let a rule of the engine change an entity, and carry out what it causes."""
+        entity = self.store.entity(entity_id) or Entity(entity_id, self.now())
+        effects = rule(entity, *args, self.now())
+        self.put_entity(entity)
+        self.apply(effects)
+
+    def put_entity(self, entity: Entity) -> None:
+        """Keep an entity, unless nothing would be lost without it."""
+        # The service clears entities by itself that have become empty.
+        if entity.is_empty:
+            self.store.remove_entity(entity.entity_id)
+        else:
+            self.store.put_entity(entity)
+
+    def apply(self, effects: Effects) -> None:
+        """Carry out effects, and those of these, however far they reach."""
+        todo = deque(effects)
+        while todo:
+            todo.extend(self._courier.carry_out(todo.popleft()))
+
+    # Work for workers
+
+    def offer_turn(self, instance_id: str) -> None:
+        """Let workers have what has arrived for an instance, at once or together with more."""
+        instance = self.store.instance(instance_id)
+        if instance is None or instance_id in self._turns:
+            return
+        pause = pause_before_turn(instance)
+        if not pause:
+            self._offer_now(instance)
+        elif instance_id not in self._pauses:
+            self._pauses.add(instance_id)
+            self.timers.set(self.now() + pause, "", EndOfPause(instance_id))
+
+    def offer_batch(self, entity_id: str) -> None:
+        """Let workers have the operations of an entity that can run."""
+        entity = self.store.entity(entity_id)
+        if entity is not None and entity_id not in self._batches:
+            self._batches[entity_id] = self.offer(Kind.ENTITY, entity.name, "", entity_id)
+
+    def offer_activity(self, activity: Activity, version: str) -> None:
+        """Let workers have an activity."""
+        name = activity.scheduled.taskScheduled.name
+        item = self.offer(Kind.ACTIVITY, name, version, activity)
+        self._activities[id(activity.scheduled)] = item
+
+    def offer(self, kind: Kind, name: str, version: str, subject: object) -> WorkItem:
+        """Let workers have a new work item."""
+        return self.leases.offer(kind, name, version, subject, self.now() / SECOND)
+
+    def take_item(self, item: WorkItem) -> None:
+        """Take a work item out: it has been answered, or nobody needs its answer any more."""
+        self.leases.complete(item.token)
+        if isinstance(item.subject, Activity):
+            self.store.remove_left(item.subject)
+            self._activities.pop(id(item.subject.scheduled), None)
+        elif item.kind is Kind.ORCHESTRATOR:
+            self._turns.pop(str(item.subject), None)
+        elif item.kind is Kind.ENTITY:
+            self._batches.pop(str(item.subject), None)
+        self._settled()
+
+    def withdraw_turn(self, instance_id: str) -> None:
+        """Take back what workers were offered, or have, of an instance."""
+        item = self._turns.get(instance_id)
+        if item is not None:
+            self.take_item(item)
+
+    def withdraw_activity(self, activity: Activity) -> None:
+        """Take back an activity, unless a worker has it: it may be at it, and is left in peace."""
+        item = self._activities.get(id(activity.scheduled))
+        if item is None:
+            return
+        item.is_withdrawn = True
+        if item.holder is None:
+            self.take_item(item)
+
+    # Time
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether nothing happens before a client calls or a timer is due. Under the lock."""
+        has_work = self._pauses or any(True for _ in self.leases.items())
+        return not has_work and self.timers.only_waits()
+
+    def expire_at(self, seconds: float | None) -> None:
+        """Look at the leases again at a time in seconds since 1970, None for never."""
+        if seconds is not None:
+            # Never before: seconds are exact to a quarter of a microsecond only.
+            self.timers.set(int(seconds * SECOND) + MICROSECOND, "", LeasesExpire())
+
+    def _fire(self, what: object) -> None:
+        with self.lock:
+            match what:
+                case LeasesExpire():
+                    self.leases.expire(self.now() / SECOND)
+                case EndOfPause(instance_id):
+                    self._end_pause(instance_id)
+                case Timer(target=target, event=event) if target.startswith("@"):
+                    self.store.remove_timer(what)
+                    self.apply([fx.Operate(target, event)])
+                case Timer(target=target, event=event):
+                    instance = self.store.instance(target)
+                    if instance is not None:
+                        self.change(instance, instances.fire, event)
+
+    def _end_pause(self, instance_id: str) -> None:
+        self._pauses.discard(instance_id)
+        instance = self.store.instance(instance_id)
+        if instance is None or instance_id in self._turns or not instances.readiness(instance):
+            return
+        self._offer_now(instance)
+
+    def _offer_now(self, instance: Instance) -> None:
+        version = instance.version or ""
+        self._turns[instance.instance_id] = self.offer(
+            Kind.ORCHESTRATOR, instance.name, version, instance.instance_id
+        )

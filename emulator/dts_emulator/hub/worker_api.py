@@ -1,0 +1,243 @@
+"""What workers of a task hub get and give back: streams of work items, answers, abandonments."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from queue import Empty
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine import entities, instances, turns
+from dts_emulator.engine.errors import InvalidError
+from dts_emulator.engine.events import SECOND, copy_fields, event
+from dts_emulator.engine.failures import fail_activity, fail_batch, fail_turn, failure, shorten
+from dts_emulator.engine.model import Activity
+from dts_emulator.hub.leases import Kind, WorkerStream, WorkItem
+from dts_emulator.hub.limits import oversized
+from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.hub.work_items import WorkMessages
+
+logger = logging.getLogger("emulator")
+
+# A worker of an SDK takes a stream that is silent for 60 s (.NET) or 120 s (Python) for dead.
+HEALTH_PING_SECONDS = 30.0
+
+
+class Workers:
+    """Leases work items of one task hub to workers and takes their answers, each once."""
+
+    def __init__(self, hub: TaskHub) -> None:
+        self._hub = hub
+        self._messages = WorkMessages(hub)
+
+    # Streams
+
+    def connect(self, stream: WorkerStream) -> Iterator[pb.WorkItem]:
+        """Let a worker's stream take part, and yield its messages until it is closed."""
+        with self._hub.lock:
+            if self._hub.is_closed or stream.has_gone:
+                return
+            stream.record.connected_at = self._seconds()
+            self._hub.leases.connect(stream)
+        logger.info("A worker has connected")
+        yield from iter(partial(self._next_message, stream), None)
+
+    def disconnect(self, stream: WorkerStream) -> None:
+        """End a worker's stream; its work goes to others."""
+        with self._hub.lock:
+            stream.has_gone = True
+            if not self._hub.leases.has(stream):
+                return
+            self._hub.expire_at(self._hub.leases.disconnect(stream, self._seconds()))
+        logger.info("A worker has disconnected")
+
+    def _next_message(self, stream: WorkerStream) -> pb.WorkItem | None:
+        """Wait for what the worker is to get next; return None at the end of its stream."""
+        while True:
+            try:
+                item = stream.outbox.get(timeout=HEALTH_PING_SECONDS)
+            except Empty:
+                return pb.WorkItem(healthPing=pb.HealthPing())
+            if item is None:
+                return None
+            with self._hub.lock:
+                item.given_at = self._seconds()
+                message = self._messages.of(item, stream) if item.holder is stream else None
+                if message is None and item.holder is stream:
+                    self._hub.take_item(item)
+            if message is not None:
+                return message
+            del item  # It may be the last that holds a purged instance.
+
+    # Answers: checked first, then taken. One that comes late, or twice, counts for nothing.
+
+    def complete_turn(self, answer: pb.OrchestratorResponse) -> None:
+        """Take an orchestrator's turn, or a part of it.
+
+        Raises:
+            InvalidError: it does not answer what the completion token stands for.
+        """
+        with self._hub.lock:
+            item = self._find(answer.completionToken, Kind.ORCHESTRATOR)
+            instance = self._hub.store.instance(str(item.subject)) if item is not None else None
+            if item is None or instance is None:
+                return
+            turns.check(answer, instance)
+            if answer.requiresHistory:
+                self.abandon(answer.completionToken)
+                return
+            whole = turns.add_part(instance, answer)
+            if whole is None:
+                return
+            problem = oversized(whole, self._hub.max_payload_bytes)
+            if problem:
+                fail_turn(whole, _too_large(problem))
+            self._take(item)
+            self._hub.change(instance, turns.settle, whole)
+
+    def complete_activity(self, answer: pb.ActivityResponse) -> None:
+        """Take an activity's result.
+
+        Raises:
+            InvalidError: it does not answer what the completion token stands for.
+        """
+        with self._hub.lock:
+            item = self._find(answer.completionToken, Kind.ACTIVITY)
+            if item is None:
+                return
+            assert isinstance(item.subject, Activity)
+            asked, instance_id = item.subject.scheduled, item.subject.instance_id
+            if (answer.instanceId, answer.taskId) != (instance_id, asked.eventId):
+                raise InvalidError(
+                    f"The activity is task {asked.eventId} of '{instance_id}', "
+                    f"not task {answer.taskId} of '{answer.instanceId}'."
+                )
+            if answer.HasField("failureDetails"):
+                shorten(answer.failureDetails)
+            problem = oversized(answer, self._hub.max_payload_bytes)
+            if problem:
+                fail_activity(answer, _too_large(f"Activity '{item.name}': {problem}"))
+            self._take(item)
+            instance = self._hub.store.instance(instance_id)
+            if instance is not None and instance.waits_for.get(asked.eventId) is asked:
+                news = _activity_ended(answer, self._hub.now())
+                self._hub.change(instance, instances.answer, asked.eventId, news)
+
+    def complete_batch(self, answer: pb.EntityBatchResult) -> None:
+        """Take the results of an entity's operations, and its new state.
+
+        A worker that reports a failure of its own has run nothing: the batch is offered again.
+
+        Raises:
+            InvalidError: it does not answer what the completion token stands for.
+        """
+        with self._hub.lock:
+            item = self._find(answer.completionToken, Kind.ENTITY)
+            entity = self._hub.store.entity(str(item.subject)) if item is not None else None
+            if item is None or entity is None:
+                return
+            if answer.HasField("failureDetails") or answer.requiresState or not answer.results:
+                self.abandon(answer.completionToken)
+                return
+            problem = oversized(answer, self._hub.max_payload_bytes)
+            if problem:
+                fail_batch(answer, entity.state, _too_large(problem))
+            self._take(item)
+            self._hub.change_entity(entity.entity_id, entities.settle, answer)
+
+    def abandon(self, token: str) -> None:
+        """Give a work item back before it is done, for another worker if there is one."""
+        with self._hub.lock:
+            self._hub.expire_at(self._hub.leases.abandon(token, self._seconds()))
+
+    def _find(self, token: str, kind: Kind) -> WorkItem | None:
+        item = self._hub.leases.find(token)
+        if item is None:
+            logger.debug("Dropped a completion that came late, or twice: %a", token)
+            return None
+        if item.kind is not kind:
+            raise InvalidError(
+                f"The completion token '{token}' is of an {item.kind.value}, not an {kind.value}."
+            )
+        return item
+
+    def _take(self, item: WorkItem) -> None:
+        """Take a work item out that has been answered, to the credit of who has it."""
+        worker = item.holder or item.last_holder
+        if worker is not None:
+            worker.record.note(item.kind.value, self._seconds())
+        self._hub.take_item(item)
+
+    def _seconds(self) -> float:
+        return self._hub.now() / SECOND
+
+
+def new_stream(request: pb.GetWorkItemsRequest, peer: str = "") -> WorkerStream:
+    """Return the stream of a worker: what it accepts, and how much it may hold (0 = no limit)."""
+    return WorkerStream(
+        limits={
+            Kind.ORCHESTRATOR: request.maxConcurrentOrchestrationWorkItems or sys.maxsize,
+            Kind.ACTIVITY: request.maxConcurrentActivityWorkItems or sys.maxsize,
+            Kind.ENTITY: request.maxConcurrentEntityWorkItems or sys.maxsize,
+        },
+        accepts=_accepts(request),
+        streams_history=pb.WORKER_CAPABILITY_HISTORY_STREAMING in request.capabilities,
+        names=_names(request),
+        peer=peer,
+    )
+
+
+def _names(request: pb.GetWorkItemsRequest) -> dict[Kind, list[str]] | None:
+    """Return the names that the worker's filters list, None where it has no filters."""
+    if not request.HasField("workItemFilters"):
+        return None
+    filters = request.workItemFilters
+    return {
+        Kind.ORCHESTRATOR: [one.name for one in filters.orchestrations],
+        Kind.ACTIVITY: [one.name for one in filters.activities],
+        Kind.ENTITY: [one.name for one in filters.entities],
+    }
+
+
+def _accepts(request: pb.GetWorkItemsRequest) -> Callable[[Kind, str, str], bool]:
+    """Return the worker's filters as one function.
+
+    Without filters it takes everything; with them, of each kind only the names that they list,
+    in the versions that they list, or in any if they list none.
+    """
+    if not request.HasField("workItemFilters"):
+        return lambda _kind, _name, _version: True
+    filters = request.workItemFilters
+    versions: dict[tuple[Kind, str], set[str]] = {}
+    for kind, listed in (
+        (Kind.ORCHESTRATOR, filters.orchestrations),
+        (Kind.ACTIVITY, filters.activities),
+    ):
+        for one in listed:
+            versions.setdefault((kind, one.name), set()).update(one.versions)
+    for entity in filters.entities:
+        versions[Kind.ENTITY, entity.name] = set()
+
+    def accepts(kind: Kind, name: str, version: str) -> bool:
+        wanted = versions.get((kind, name))
+        return wanted is not None and (not wanted or version in wanted)
+
+    return accepts
+
+
+def _activity_ended(answer: pb.ActivityResponse, now: int) -> pb.HistoryEvent:
+    if answer.HasField("failureDetails"):
+        failed = pb.TaskFailedEvent(
+            taskScheduledId=answer.taskId, failureDetails=answer.failureDetails
+        )
+        return event(now, taskFailed=failed)
+    completed = pb.TaskCompletedEvent(taskScheduledId=answer.taskId)
+    copy_fields(answer, completed, "result")
+    return event(now, taskCompleted=completed)
+
+
+def _too_large(problem: str) -> pb.TaskFailureDetails:
+    return failure("PayloadTooLarge", problem)

@@ -1,0 +1,1 @@
+"""gRPC in and out: one method for each RPC of the protocol."""

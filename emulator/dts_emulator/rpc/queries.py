@@ -1,0 +1,146 @@
+"""Lists of instances and entities, and histories: in pages and chunks that fit into one message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator.engine.errors import InvalidError
+from dts_emulator.engine.events import time_of
+from dts_emulator.engine.model import Entity
+from dts_emulator.hub.messages import entity_metadata, orchestration_state
+from dts_emulator.store import EntityFilter, Filter, Key, Store
+
+# Answers stay well below gRPC's default limit of 4 MiB on what a client receives.
+ANSWER_BYTES = 2 * 1024 * 1024
+PAGE_SIZE = 1000
+IDS_PAGE_SIZE = 100
+
+Item = TypeVar("Item")
+Part = TypeVar("Part", pb.OrchestrationState, pb.EntityMetadata)
+
+
+def instances(store: Store, query: pb.InstanceQuery) -> pb.QueryInstancesResponse:
+    """Return a page of instances by creation time.
+
+    Raises:
+        InvalidError: the query's times or its continuation token are none.
+    """
+    wanted = Filter(
+        statuses=frozenset(query.runtimeStatus),
+        created_from=time_of(query, "createdTimeFrom"),
+        created_to=time_of(query, "createdTimeTo"),
+        prefix=query.instanceIdPrefix.value,
+    )
+    after = _key(query.continuationToken.value, "continuationToken")
+    size = _page_size(query.maxInstanceCount)
+    found = store.by_creation(wanted, after, size + 1)
+    states = _fitting(
+        found[:size], lambda one: orchestration_state(one, query.fetchInputsAndOutputs)
+    )
+    response = pb.QueryInstancesResponse(orchestrationState=states)
+    if len(states) < len(found):
+        last = found[len(states) - 1]
+        response.continuationToken.value = f"{last.created_at}|{last.instance_id}"
+    return response
+
+
+def instance_ids(store: Store, request: pb.ListInstanceIdsRequest) -> pb.ListInstanceIdsResponse:
+    """Return a page of the IDs of ended instances, by completion time.
+
+    Raises:
+        InvalidError: the request's times or its last key are none.
+    """
+    wanted = Filter(
+        statuses=frozenset(request.runtimeStatus),
+        completed_from=time_of(request, "completedTimeFrom"),
+        completed_to=time_of(request, "completedTimeTo"),
+    )
+    after = _key(request.lastInstanceKey.value, "lastInstanceKey")
+    size = min(request.pageSize if request.pageSize > 0 else IDS_PAGE_SIZE, PAGE_SIZE)
+    found = store.by_completion(wanted, after, size + 1)
+    page = found[:size]
+    response = pb.ListInstanceIdsResponse(instanceIds=[one.instance_id for one in page])
+    if len(page) < len(found):
+        response.lastInstanceKey.value = f"{page[-1].completed_at}|{page[-1].instance_id}"
+    return response
+
+
+def purge_filter(wanted: pb.PurgeInstanceFilter) -> tuple[Filter, float | None]:
+    """Return which instances a purge takes, and how many seconds it may take (None: any).
+
+    Raises:
+        InvalidError: its times are none.
+    """
+    timeout: float | None = None
+    if wanted.HasField("timeout"):
+        timeout = wanted.timeout.seconds + wanted.timeout.nanos / 1e9
+    found = Filter(
+        statuses=frozenset(wanted.runtimeStatus),
+        created_from=time_of(wanted, "createdTimeFrom"),
+        created_to=time_of(wanted, "createdTimeTo"),
+    )
+    return found, timeout
+
+
+def entities(store: Store, query: pb.EntityQuery) -> pb.QueryEntitiesResponse:
+    """Return a page of entities by ID.
+
+    Raises:
+        InvalidError: the query's times are none.
+    """
+    wanted = EntityFilter(
+        prefix=query.instanceIdStartsWith.value,
+        modified_from=time_of(query, "lastModifiedFrom"),
+        modified_to=time_of(query, "lastModifiedTo"),
+        with_stateless=query.includeTransient,
+    )
+    size = _page_size(query.pageSize.value)
+    found: Sequence[Entity] = store.entities(wanted, query.continuationToken.value, size + 1)
+    listed = _fitting(found[:size], lambda one: entity_metadata(one, query.includeState))
+    response = pb.QueryEntitiesResponse(entities=listed)
+    if len(listed) < len(found):
+        response.continuationToken.value = found[len(listed) - 1].entity_id
+    return response
+
+
+def history_chunks(events: Sequence[pb.HistoryEvent]) -> Iterator[pb.HistoryChunk]:
+    """Yield a history in chunks, at least one."""
+    chunk = pb.HistoryChunk()
+    size = 0
+    for event in events:
+        size += event.ByteSize()
+        if size > ANSWER_BYTES and chunk.events:
+            yield chunk
+            chunk, size = pb.HistoryChunk(), event.ByteSize()
+        chunk.events.append(event)
+    yield chunk
+
+
+def _page_size(wanted: int) -> int:
+    return min(wanted, PAGE_SIZE) if wanted > 0 else PAGE_SIZE
+
+
+def _fitting(found: Sequence[Item], describe: Callable[[Item], Part]) -> list[Part]:
+    """Describe as many as fit into an answer, at least one if there is one."""
+    parts: list[Part] = []
+    size = 0
+    for one in found:
+        part = describe(one)
+        size += part.ByteSize()
+        if parts and size > ANSWER_BYTES:
+            break
+        parts.append(part)
+    return parts
+
+
+def _key(token: str, what: str) -> Key | None:
+    """Return where the page before has ended, None for the first page."""
+    if not token:
+        return None
+    time, _, instance_id = token.partition("|")
+    if not (time.isascii() and time.isdecimal() and len(time) < 20 and instance_id):
+        raise InvalidError(f"The {what} is none that this scheduler has given.")
+    return int(time), instance_id

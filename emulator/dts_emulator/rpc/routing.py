@@ -1,0 +1,137 @@
+"""From a gRPC call to the method of the service that answers it: by RPC and by task hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Semaphore
+from typing import Any, NoReturn
+
+import grpc
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from dts_emulator.engine.errors import (
+    ExhaustedError,
+    ExistsError,
+    InvalidError,
+    NotFoundError,
+    PreconditionError,
+    RefusedError,
+    UnavailableError,
+)
+from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.rpc.service import Service
+
+SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
+
+STATUSES: dict[type[RefusedError], grpc.StatusCode] = {
+    InvalidError: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFoundError: grpc.StatusCode.NOT_FOUND,
+    ExistsError: grpc.StatusCode.ALREADY_EXISTS,
+    PreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
+    UnavailableError: grpc.StatusCode.UNAVAILABLE,
+    ExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+# Every worker, and every client that reads a history, holds a thread as long as it is connected.
+MAX_STREAMS = 1000
+
+MAX_WORDS = 1000
+
+# The metadata that names the task hub of a call.
+HUB_KEY = "taskhub"
+
+
+def handlers_of(hubs: Mapping[str, TaskHub]) -> grpc.GenericRpcHandler:
+    """Return the handlers of all RPCs that the service class has; others are UNIMPLEMENTED."""
+    services = {name: Service(hub) for name, hub in hubs.items()}
+    streams = Semaphore(MAX_STREAMS)
+    handlers = {
+        method.name: _handler(method, services, streams)
+        for method in SERVICE.methods
+        if hasattr(Service, method.name)
+    }
+    return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
+
+
+def _handler(
+    method: Any, services: Mapping[str, Service], streams: Semaphore
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """Return the handler of one RPC: find the task hub's service, call its method of this name.
+
+    A method that takes a third argument, `reply`, answers when it wants to, from any thread: no
+    thread waits meanwhile. For gRPC it streams one message, which clients cannot tell apart.
+    """
+    function = getattr(Service, method.name)
+    answers_later = "reply" in function.__annotations__
+
+    def call(requests: list[Any], context: grpc.ServicerContext, *reply: Any) -> Any:
+        try:
+            (request,) = requests
+            if request is None:
+                raise InvalidError(f"The request cannot be read as {method.input_type.name}.")
+            service = _service(services, context)
+            if method.server_streaming:
+                _take_place(streams, context)
+            return function(service, request, context, *reply)
+        except RefusedError as error:
+            refuse(context, error)
+
+    call.experimental_non_blocking = answers_later  # type: ignore[attr-defined]
+    wrap: Callable[..., grpc.RpcMethodHandler[Any, Any]] = (
+        grpc.unary_stream_rpc_method_handler
+        if method.server_streaming or answers_later
+        else grpc.unary_unary_rpc_method_handler
+    )
+    return wrap(
+        call,
+        request_deserializer=_reader(GetMessageClass(method.input_type)),
+        response_serializer=GetMessageClass(method.output_type).SerializeToString,
+    )
+
+
+def refuse(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
+    """End a call with the status that belongs to an error."""
+    words = str(error)
+    # Words travel in a header, and may repeat a name that a caller has made up.
+    words = words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}..."
+    context.abort(STATUSES[type(error)], words)
+    raise error
+
+
+def _reader(kind: type[Message]) -> Callable[[bytes], list[Message | None]]:
+    """Return what reads a request; one that is none, or is nested too deep, is None.
+
+    It comes in a list: for gRPC, None would be an error of the scheduler's own.
+    """
+
+    def read(data: bytes) -> list[Message | None]:
+        try:
+            return [kind.FromString(data)]
+        except DecodeError:
+            return [None]
+
+    return read
+
+
+def too_many_streams() -> ExhaustedError:
+    """Return what a worker is told, or a reader of a history, for whom there is no place."""
+    return ExhaustedError(f"This emulator serves at most {MAX_STREAMS:,} streams at once.")
+
+
+def _take_place(streams: Semaphore, context: grpc.ServicerContext) -> None:
+    if not streams.acquire(blocking=False):
+        raise too_many_streams()
+    if not context.add_callback(streams.release):
+        streams.release()
+
+
+def _service(services: Mapping[str, Service], context: grpc.ServicerContext) -> Service:
+    name = next((str(value) for key, value in context.invocation_metadata() if key == HUB_KEY), "")
+    service = services.get(name)
+    if service is None:
+        asked = f"There is no task hub '{name}'" if name else "The call names no task hub"
+        known = ", ".join(f"'{known}'" for known in services)
+        raise NotFoundError(f"{asked}; this emulator has {known}.")
+    return service

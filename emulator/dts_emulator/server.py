@@ -1,0 +1,269 @@
+"""The emulator's server: ports, gRPC, dashboard, start and stop, routing by task hub."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import grpc
+
+from dts_emulator.engine.errors import UnavailableError
+from dts_emulator.engine.ids import check_task_hub
+from dts_emulator.hub.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
+from dts_emulator.hub.skipping_clock import SkippingClock
+from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.rpc.routing import MAX_STREAMS, handlers_of
+from dts_emulator.store.file import StateFile
+
+if TYPE_CHECKING:
+    from dts_emulator.dashboard.web_server import WebServer
+
+logger = logging.getLogger("emulator")
+
+# Streams hold a thread each, waiting clients none, and calls are short.
+MAX_THREADS = MAX_STREAMS + 64
+
+# A peer that is frozen, or whose cable is cut, is found within the sum of the two.
+KEEPALIVE_SECONDS = 10
+KEEPALIVE_TIMEOUT_SECONDS = 10
+
+SERVER_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # Otherwise a taken port is silently shared.
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # By default gRPC cancels calls at random when a thousand have not been looked at yet.
+    ("grpc.server.max_pending_requests", 1_000_000),
+    ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
+    # Clients may send keep-alive pings as often as they like.
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+)
+
+
+class PortError(Exception):
+    """A port cannot be listened on; the message names it and says what to do."""
+
+
+class Emulator:
+    """A stand-in for Durable Task Scheduler in this process. Use it as a context manager.
+
+    Many can run at once; each forgets everything when it stops, but for one with a `db_file`.
+
+    Args:
+        host: the address to listen on. There is no authentication: keep it on loopback.
+        port: the gRPC port; 0 takes any that is free.
+        dashboard_port: the dashboard's port, 0 for any; None for no dashboard.
+        task_hubs: the names of the task hubs.
+        lease_grace: seconds that a worker whose stream has ended has to complete its items.
+        max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
+        dashboard_read_only: whether the dashboard offers no actions.
+        db_file: the SQLite file that keeps the state; in memory if it is not given.
+        skip_time: whether the clock jumps to the next timer whenever no work is under way, so
+            that a test need not wait for it.
+
+    Raises:
+        ValueError: `skip_time` with a `db_file`, whose times would lie in the future.
+
+    Raises:
+        InvalidError: a task hub's name is none.
+
+    Example:
+        with Emulator() as emulator:
+            client = DurableTaskSchedulerClient(
+                host_address=emulator.endpoint, taskhub="default", token_credential=None,
+                secure_channel=False)
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        dashboard_port: int | None = None,
+        task_hubs: Sequence[str] = ("default",),
+        lease_grace: float = 5.0,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        dashboard_read_only: bool = False,
+        db_file: str | Path | None = None,
+        skip_time: bool = False,
+    ) -> None:
+        if skip_time and db_file is not None:
+            raise ValueError("skip_time is for tests, whose state is in memory: leave db_file out.")
+        self.host = host
+        self.port = port
+        self.dashboard_port = dashboard_port
+        self.state = "stopped"
+        self.hubs: dict[str, TaskHub] = {}
+        self._new_hub = partial(
+            TaskHub, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes
+        )
+        self._task_hubs = tuple(map(check_task_hub, task_hubs))
+        self._dashboard_read_only = dashboard_read_only
+        self._server: grpc.Server | None = None
+        self._dashboard: WebServer | None = None
+        self.db_file = db_file
+        self._file: StateFile | None = None
+        self._skips_time = skip_time
+        self._clock: SkippingClock | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that workers and clients use, e.g. `http://127.0.0.1:8080`."""
+        return f"http://{_in_url(self.host)}:{self.port}"
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """The dashboard's URL, None when it has none."""
+        if self.dashboard_port is None:
+            return None
+        return f"http://{_in_url(self.host)}:{self.dashboard_port}"
+
+    def start(self) -> None:
+        """Listen and serve, with the task hubs of the state file or with empty ones.
+
+        A stopped emulator can be started again.
+
+        Raises:
+            PortError: a port is taken or cannot be listened on; nothing is left running.
+            FileError: the state file cannot be used; nothing is left running.
+            RuntimeError: it runs already.
+        """
+        if self.state != "stopped":
+            raise RuntimeError(f"The emulator at {self.endpoint} is {self.state}.")
+        self.state = "starting"
+        try:
+            for port in filter(None, (self.port, self.dashboard_port)):
+                _require_free(self.host, port)
+            self._open_hubs()
+            self._start_dashboard()
+            self._server = build_server(self.hubs)
+            self.port = _listen(self._server, self.host, self.port)
+            self._server.start()
+        except BaseException:
+            self.stop()
+            raise
+        self.state = "ready"
+
+    def _open_hubs(self) -> None:
+        if self._skips_time:
+            self._clock = clock = SkippingClock()
+            new_hub = partial(self._new_hub, clock=clock.now, settled=clock.look)
+            self.hubs = {name: new_hub(name) for name in self._task_hubs}
+            clock.start(list(self.hubs.values()))
+            return
+        if self.db_file is None:
+            self.hubs = {name: self._new_hub(name) for name in self._task_hubs}
+            return
+        self._file = StateFile(self.db_file)
+        self.hubs = {}
+        for name in self._task_hubs:
+            try:
+                self.hubs[name] = self._new_hub(name, store=self._file.store(name))
+            except UnavailableError as error:
+                raise self._file.damaged(error) from None
+
+    def _is_ready(self) -> bool:
+        return self.state == "ready" and all(
+            hub.store.problem is None for hub in self.hubs.values()
+        )
+
+    def _start_dashboard(self) -> None:
+        if self.dashboard_port is None:
+            return
+        # Imported here because tests that need no dashboard should not pay for it.
+        from dts_emulator.dashboard.app import create_app
+        from dts_emulator.dashboard.hub_adapter import Overview
+        from dts_emulator.dashboard.web_server import WebServer
+
+        app = create_app(
+            {name: Overview(hub) for name, hub in self.hubs.items()},
+            ready=self._is_ready,
+            read_only=self._dashboard_read_only,
+            allowed_hosts=[self.host],
+        )
+        try:
+            self._dashboard = WebServer(app, self.host, self.dashboard_port)
+        except OSError:
+            raise _taken(self.host, self.dashboard_port) from None
+        self.dashboard_port = self._dashboard.port
+
+    def stop(self) -> None:
+        """End every stream and wait, and free the ports. Stopping twice does no harm."""
+        self.state = "stopping"
+        if self._clock is not None:
+            self._clock.close()
+            self._clock = None
+        for hub in self.hubs.values():
+            hub.close()
+        if self._server is not None:
+            self._server.stop(grace=1).wait()
+            self._server = None
+        if self._dashboard is not None:
+            self._dashboard.stop()
+            self._dashboard = None
+        if self._file is not None:
+            # The last one: until here calls may have changed something.
+            self._file.close()
+            self._file = None
+        self.state = "stopped"
+
+    def __enter__(self) -> Emulator:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def build_server(
+    hubs: Mapping[str, TaskHub], interceptors: Sequence[grpc.ServerInterceptor] = ()
+) -> grpc.Server:
+    """Return a gRPC server, without a port yet, that passes every call to the hub it names."""
+    server = grpc.server(
+        ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="grpc"),
+        interceptors=list(interceptors),
+        options=SERVER_OPTIONS,
+    )
+    server.add_generic_rpc_handlers((handlers_of(hubs),))
+    return server
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raise PortError if something answers there: some systems let two programs share a port."""
+    try:
+        socket.create_connection((host, port), timeout=0.5).close()
+    except OSError:
+        return
+    raise _taken(host, port)
+
+
+def _listen(server: grpc.Server, host: str, port: int) -> int:
+    try:
+        return server.add_insecure_port(f"{_in_url(host)}:{port}")
+    except RuntimeError:
+        raise _taken(host, port) from None
+
+
+def _taken(host: str, port: int) -> PortError:
+    return PortError(
+        f"Port {port} on {host} is in use or may not be listened on. "
+        "Stop the program that has it, or choose another port (0 = any)."
+    )
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

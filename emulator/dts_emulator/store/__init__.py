@@ -1,0 +1,151 @@
+"""Where a task hub keeps its state: in memory, or (sqlite.py) in a file.
+
+A store is called under the task hub's lock. What it gives is live: whoever changes an instance or
+an entity puts it back, so that the store knows. The lists (by_creation, by_completion, newest,
+count_by_status, entities) are asked for between changes, never in the middle of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import RLock
+from typing import Protocol
+
+from dts_emulator.engine.model import Activity, Entity, Instance, Timer
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which instances are wanted; every limit that is set must hold.
+
+    Times are in nanoseconds since 1970, from `..._from` to just before `..._to`. `search` is a
+    part of the ID or the name, in any case. `top_level`: without those that have a parent.
+    `tag` is the key of a tag, with the value that it must have or None for any.
+    """
+
+    statuses: frozenset[int] = frozenset()
+    created_from: int | None = None
+    created_to: int | None = None
+    completed_from: int | None = None
+    completed_to: int | None = None
+    prefix: str = ""
+    search: str = ""
+    top_level: bool = False
+    tag: tuple[str, str | None] | None = None
+
+
+@dataclass(frozen=True)
+class EntityFilter:
+    """Which entities are wanted; every limit that is set must hold."""
+
+    prefix: str = ""
+    modified_from: int | None = None
+    modified_to: int | None = None
+    with_stateless: bool = False
+
+
+@dataclass(frozen=True)
+class Left:
+    """An activity that has been offered with a version, and that nobody waits for any more."""
+
+    activity: Activity
+    version: str
+
+
+# Where a page ends: the time by which instances are ordered, and the ID.
+Key = tuple[int, str]
+
+
+class Store(Protocol):
+    """Keeps the instances and entities of one task hub.
+
+    `lock` is the task hub's lock.
+    """
+
+    lock: RLock
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be kept at present, for the user; None if all is well."""
+
+    def instance(self, instance_id: str) -> Instance | None:
+        """Return an instance, None if there is none."""
+
+    def put(self, instance: Instance) -> None:
+        """Keep a new instance, or what has become of one."""
+
+    def remove(self, instance_id: str) -> None:
+        """Forget an instance; one that is unknown is no error."""
+
+    def children(self, parent_id: str) -> list[str]:
+        """Return the IDs of an instance's sub-orchestrations."""
+
+    def by_creation(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
+        """Return instances by creation time and ID, those after the key `after`."""
+
+    def by_completion(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
+        """Return ended instances by completion time and ID, those after the key `after`."""
+
+    def newest(self, wanted: Filter, offset: int, limit: int) -> tuple[list[Instance], int]:
+        """Return a page of the newest instances, and how many there are in all."""
+
+    def count_by_status(self, wanted: Filter) -> dict[int, int]:
+        """Return how many of the wanted instances have each status."""
+
+    def entity(self, entity_id: str) -> Entity | None:
+        """Return an entity, None if nothing is kept of it."""
+
+    def put_entity(self, entity: Entity) -> None:
+        """Keep a new entity, or what has become of one."""
+
+    def remove_entity(self, entity_id: str) -> None:
+        """Forget an entity; one that is unknown is no error."""
+
+    def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Entity]:
+        """Return entities by ID, those after the ID `after`."""
+
+    def put_timer(self, timer: Timer) -> None:
+        """Keep a timer of which no instance's history tells: that of a delayed signal."""
+
+    def remove_timer(self, timer: Timer) -> None:
+        """Forget a timer; one that was not put is no error."""
+
+    def leave(self, left: Left) -> None:
+        """Keep an activity of which no instance's history tells any more."""
+
+    def remove_left(self, activity: Activity) -> None:
+        """Forget an activity; one that was not left is no error."""
+
+    # What an emulator that starts finds
+
+    def active(self) -> Iterable[Instance]:
+        """Return the instances of which something is still to come."""
+
+    def active_entities(self) -> Iterable[Entity]:
+        """Return the entities that have something to do."""
+
+    def timers(self) -> Iterable[Timer]:
+        """Return the timers that were put."""
+
+    def left(self) -> Iterable[Left]:
+        """Return the activities that were left."""
+
+    # Keeping
+
+    def check(self) -> None:
+        """Refuse a change that cannot be kept. Called before it is made.
+
+        Raises:
+            UnavailableError: nothing can be kept at present.
+        """
+
+    def keep(self) -> None:
+        """Wait until all that was put is kept for good. Called without the task hub's lock.
+
+        Raises:
+            UnavailableError: that cannot be now; it will be once the problem is over.
+        """
+
+    def close(self) -> None:
+        """Keep what was put, and end."""

@@ -1,0 +1,147 @@
+"""How instances and entities become rows of a state file, and rows become them again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from itertools import chain
+from struct import iter_unpack, pack
+from typing import Any
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message import Message
+
+from dts_emulator.engine.model import Entity, Instance
+from dts_emulator.engine.tally import Summary, Tally
+
+INSTANCE_COLUMNS = (
+    "number", "hub", "id", "status", "created_at", "updated_at", "completed_at", "name", "search",
+    "version", "parent_id", "parent_task", "execution_id", "scheduled_start", "starts_at",
+    "custom_status", "tags", "failure", "trace", "rewind", "is_due", "is_active", "history_from",
+    "inbox_from", "summary",
+)  # fmt: skip
+ENTITY_COLUMNS = (
+    "number", "hub", "id", "updated_at", "locked_by", "critical_section", "is_active",
+    "queue_from", "state",
+)  # fmt: skip
+PART_COLUMNS = ("owner", "kind", "until", "body")
+
+
+class Part(IntEnum):
+    """What a row of `parts` holds."""
+
+    HISTORY = 0
+    INBOX = 1
+    QUEUE = 2
+    GIVEN = 3
+    INPUT = 4
+    OUTPUT = 5
+
+
+def is_active(item: Instance | Entity) -> bool:
+    """Return whether something is still to come of an instance or entity."""
+    if isinstance(item, Instance):
+        return not item.has_ended or bool(item.waits_for)
+    return bool(item.queue or item.batch)
+
+
+def search_text(instance_id: str, name: str) -> str:
+    """Return what a search looks through."""
+    return f"{instance_id}\n{name}".casefold()
+
+
+def instance_row(instance: Instance, number: int, hub: int, trails: tuple[int, int]) -> list[Any]:
+    """Return the values of INSTANCE_COLUMNS, messages not yet serialised."""
+    return [
+        number, hub, instance.instance_id, int(instance.status), instance.created_at,
+        instance.updated_at, instance.completed_at, instance.name, "", instance.version,
+        instance.parent_id, instance.parent_task, instance.execution_id,
+        instance.scheduled_start, instance.starts_at, instance.custom_status, instance.tags,
+        instance.failure, instance.trace, instance.rewind,
+        # A turn that a worker has is offered to another one after the emulator's end.
+        int(instance.is_due or instance.turn is not None), int(is_active(instance)), *trails,
+        instance.summary,
+    ]  # fmt: skip
+
+
+def entity_row(entity: Entity, number: int, hub: int, queue_from: int) -> list[Any]:
+    """Return the values of ENTITY_COLUMNS."""
+    return [
+        number, hub, entity.entity_id, entity.updated_at, entity.locked_by,
+        entity.critical_section, int(is_active(entity)), queue_from, entity.state,
+    ]  # fmt: skip
+
+
+def finished_row(row: list[Any]) -> list[Any]:
+    """Serialise what a row of an instance holds. Called without the task hub's lock."""
+    row[INSTANCE_COLUMNS.index("search")] = search_text(row[2], row[7])
+    return [_value(value) for value in row]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Message):
+        return value.SerializeToString()
+    return json.dumps(value, default=vars) if isinstance(value, dict | Summary) else value
+
+
+def body_of(kind: Part, content: Any) -> bytes:
+    """Return the bytes of a part: of a list of events, or of what was given, or of text."""
+    if kind in (Part.INPUT, Part.OUTPUT):
+        return str(content).encode()
+    if kind is Part.GIVEN:
+        return pack(f"<{4 * len(content)}q", *chain.from_iterable(content))
+    return pb.HistoryChunk(events=content).SerializeToString()
+
+
+def events_of(chunks: Iterable[tuple[int, bytes]], first: int) -> list[pb.HistoryEvent]:
+    """Return the events of chunks, each with the number after its last; none below `first`."""
+    events: list[pb.HistoryEvent] = []
+    for until, body in chunks:
+        chunk = pb.HistoryChunk.FromString(body).events
+        events += chunk[max(0, first - (until - len(chunk))) :]
+    return events
+
+
+def given_of(bodies: Iterable[bytes]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return what was given, of which later parts count."""
+    given: dict[tuple[int, int], tuple[int, int]] = {}
+    for body in bodies:
+        for task, scheduled, first, last in iter_unpack("<4q", body):
+            given.pop((task, scheduled), None)  # What is noted last comes last.
+            given[task, scheduled] = first, last
+    return given
+
+
+def event_of(body: bytes) -> pb.HistoryEvent:
+    """Return one event."""
+    return pb.HistoryEvent.FromString(body)
+
+
+def instance_values(row: Sequence[Any]) -> dict[str, Any]:
+    """Return the fields of an instance that INSTANCE_COLUMNS hold."""
+    values = dict(zip(INSTANCE_COLUMNS, row, strict=True))
+    for name in ("number", "hub", "search", "is_active", "history_from", "inbox_from"):
+        del values[name]
+    values["instance_id"] = values.pop("id")
+    values["tags"] = json.loads(values["tags"])
+    values["is_due"] = bool(values["is_due"])
+    for name, message in (
+        ("failure", pb.TaskFailureDetails),
+        ("trace", pb.OrchestrationTraceContext),
+        ("rewind", pb.HistoryEvent),
+    ):
+        if values[name] is not None:
+            values[name] = message.FromString(values[name])
+    if values["summary"] is not None:
+        values["summary"] = _summary_of(values["summary"])
+    return values
+
+
+def _summary_of(text: str) -> Summary:
+    values = json.loads(text)
+    tally = values["tally"]
+    for name in ("asked", "done", "failed"):
+        tally[name] = Counter(tally[name])
+    return Summary(Tally(**tally), values["first_turn_at"])

@@ -1,0 +1,182 @@
+"""What of a task hub has changed and is not on disk yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from dts_emulator.engine.model import Activity, Entity, Instance, Timer
+from dts_emulator.store import Left
+from dts_emulator.store.codec import Part, entity_row, instance_row, is_active
+from dts_emulator.store.reader import Record
+from dts_emulator.store.writer import Changes
+
+Item = Instance | Entity
+
+
+def id_of(item: Item) -> str:
+    """Return the ID of an instance or entity; no two of a task hub are the same."""
+    return item.instance_id if isinstance(item, Instance) else item.entity_id
+
+
+class Pending:
+    """Gathers changes until they are taken. Every change has a number. Called under the lock.
+
+    Args:
+        hub: the task hub's number in the file.
+        new_number: returns a number for new rows.
+    """
+
+    def __init__(self, hub: int, new_number: Callable[[], int]) -> None:
+        self.last = 0
+        self._hub = hub
+        self._new_number = new_number
+        self._taken = 0
+        self._records: WeakKeyDictionary[Item, Record] = WeakKeyDictionary()
+        self._changed: dict[str, Item] = {}
+        self._gone: dict[str, int] = {}
+        self._ended: deque[tuple[int, Item]] = deque()
+        self._timers: dict[Timer, int] = {}
+        self._left: dict[int, tuple[int, Left]] = {}
+        self._next = Changes(0)
+
+    def know(self, item: Item, record: Record) -> None:
+        """Take note of what is on disk of an instance or entity that was read."""
+        record.is_on_disk = True
+        self._records[item] = record
+
+    def put(self, item: Item) -> None:
+        """Take note that an instance or entity is new or has changed."""
+        self.last += 1
+        self._changed[id_of(item)] = item
+
+    def remove(self, item: Item) -> None:
+        """Take note that an instance or entity is to be forgotten."""
+        self.last += 1
+        self._changed.pop(id_of(item), None)
+        record = self._records.pop(item, None)
+        if record is None or not record.is_on_disk:
+            return
+        self._gone[id_of(item)] = self.last
+        is_instance = isinstance(item, Instance)
+        removed = self._next.removed_instances if is_instance else self._next.removed_entities
+        removed.append(record.number)
+
+    def is_gone(self, item_id: str) -> bool:
+        """Return whether what is on disk with this ID does not count any more."""
+        return item_id in self._gone
+
+    def know_timer(self, number: int, timer: Timer) -> None:
+        """Take note of a timer that is on disk."""
+        self._timers[timer] = number
+
+    def put_timer(self, timer: Timer) -> None:
+        """Take note of a new timer."""
+        self.last += 1
+        number = self._timers[timer] = self._new_number()
+        self._next.timers.append((number, self._hub, timer.due, timer.target, timer.event))
+
+    def remove_timer(self, timer: Timer) -> None:
+        """Take note that a timer is over."""
+        number = self._timers.pop(timer, None)
+        if number is not None:
+            self.last += 1
+            self._next.removed_timers.append(number)
+            self._next.timers = [row for row in self._next.timers if row[0] != number]
+
+    def know_left(self, number: int, left: Left) -> None:
+        """Take note of a left activity that is on disk."""
+        self._left[id(left.activity.scheduled)] = number, left
+
+    def leave(self, left: Left) -> None:
+        """Take note of a new left activity."""
+        self.last += 1
+        number = self._new_number()
+        self.know_left(number, left)
+        activity = left.activity
+        row = (number, self._hub, activity.instance_id, left.version, activity.scheduled)
+        self._next.left.append(row)
+
+    def remove_left(self, activity: Activity) -> bool:
+        """Take note that an activity is over; return whether it was left."""
+        number, _ = self._left.pop(id(activity.scheduled), (None, None))
+        if number is None:
+            return False
+        self.last += 1
+        self._next.removed_left.append(number)
+        self._next.left = [row for row in self._next.left if row[0] != number]
+        return True
+
+    def take(self) -> Changes | None:
+        """Return all that has changed since the last call, None if nothing has."""
+        if self.last == self._taken:
+            return None
+        changes, self._next = self._next, Changes(0)
+        changes.until = self._taken = self.last
+        for item in self._changed.values():
+            record = self._records.get(item)
+            if record is None:
+                record = self._records[item] = Record(self._new_number())
+            record.is_on_disk, record.taken = True, self.last
+            if isinstance(item, Instance):
+                self._take_instance(item, record, changes)
+            else:
+                self._take_entity(item, record, changes)
+            if not is_active(item):
+                self._ended.append((self.last, item))
+        self._changed = {}
+        return changes
+
+    def written(self, until: int) -> list[Item]:
+        """Take note of what is on disk; return what has no need to stay in memory any more."""
+        self._gone = {key: last for key, last in self._gone.items() if last > until}
+        leaving: list[Item] = []
+        while self._ended and self._ended[0][0] <= until:
+            taken, item = self._ended.popleft()
+            record = self._records.get(item)
+            if record is not None and record.taken == taken and id_of(item) not in self._changed:
+                leaving.append(item)
+        return leaving
+
+    def _take_instance(self, instance: Instance, record: Record, changes: Changes) -> None:
+        number = record.number
+        # First: if they are still to be read, this completes the record.
+        history, inbox = instance.history, instance.inbox
+        for part, trail, events in (
+            (Part.HISTORY, record.history, history),
+            (Part.INBOX, record.inbox, inbox),
+        ):
+            first = trail.first
+            news = trail.advance(events)
+            if trail.first > first:
+                changes.removed_parts.append((number, part, trail.first))
+            if news:
+                changes.parts.append((number, part, trail.until, news))
+        given_first = record.given.first
+        given = record.given.advance(instance.given)
+        if record.given.first > given_first:
+            changes.removed_parts.append((number, Part.GIVEN, record.given.first))
+        if given:
+            changes.parts.append((number, Part.GIVEN, record.given.until, given))
+        for part, value in ((Part.INPUT, instance.input), (Part.OUTPUT, instance.output)):
+            if value is record.texts.get(part):
+                continue
+            record.texts[part] = value
+            if value is None:
+                changes.removed_parts.append((number, part, 0))
+            else:
+                changes.parts.append((number, part, 0, value))
+        froms = record.history.first, record.inbox.first
+        changes.instances.append(instance_row(instance, number, self._hub, froms))
+
+    def _take_entity(self, entity: Entity, record: Record, changes: Changes) -> None:
+        trail, number = record.queue, record.number
+        first = trail.first
+        # What a worker has is offered to another one after the emulator's end.
+        news = trail.advance([*entity.batch, *entity.queue], may_reorder=True)
+        if trail.first > first:
+            changes.removed_parts.append((number, Part.QUEUE, trail.first))
+        if news:
+            changes.parts.append((number, Part.QUEUE, trail.until, news))
+        changes.entities.append(entity_row(entity, number, self._hub, trail.first))

@@ -1,0 +1,219 @@
+"""Reads instances and entities of one task hub from a state file, what is large only when asked."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message import DecodeError
+
+from dts_emulator.engine.errors import UnavailableError
+from dts_emulator.engine.events import unanswered
+from dts_emulator.engine.model import Activity, Entity, Instance, Timer
+from dts_emulator.store import Left
+from dts_emulator.store.codec import (
+    ENTITY_COLUMNS,
+    INSTANCE_COLUMNS,
+    Part,
+    event_of,
+    events_of,
+    given_of,
+    instance_values,
+)
+from dts_emulator.store.trail import GivenTrail, Trail
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, DecodeError, ValueError) as error:
+        raise UnavailableError(f"The emulator cannot read its state file: {error}.") from error
+
+
+@dataclass(eq=False)
+class Record:
+    """What is on disk of an instance or entity, whose rows have `number`.
+
+    `taken` is the number of the last change that the writer has been given of it.
+    """
+
+    number: int
+    is_on_disk: bool = False
+    taken: int = 0
+    history: Trail = field(default_factory=Trail)
+    inbox: Trail = field(default_factory=Trail)
+    queue: Trail = field(default_factory=Trail)
+    given: GivenTrail = field(default_factory=lambda: GivenTrail({}))
+    texts: dict[Part, str | None] = field(default_factory=dict)
+
+
+class Stored(Instance):
+    """An instance from the file. What is large is read when it is first looked at."""
+
+    read_more: Callable[[], dict[str, Any]]
+
+
+class _Large:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, stored: Stored | None, _: type[Stored]) -> Any:
+        if stored is None:
+            return self
+        values = vars(stored)
+        if self._name not in values:
+            values.update(stored.read_more())
+        return values[self._name]
+
+    def __set__(self, stored: Stored, value: Any) -> None:
+        # What is overwritten must not be read afterwards.
+        self.__get__(stored, type(stored))
+        vars(stored)[self._name] = value
+
+
+_STATUS, _HISTORY_FROM, _INBOX_FROM = map(
+    INSTANCE_COLUMNS.index, ("status", "history_from", "inbox_from")
+)
+_WAITS_FOR_NOTHING = (pb.ORCHESTRATION_STATUS_COMPLETED, pb.ORCHESTRATION_STATUS_TERMINATED)
+
+for _name in ("history", "inbox", "given", "waits_for", "input", "output"):
+    setattr(Stored, _name, _Large(_name))
+
+
+class Reader:
+    """Reads what one task hub has in a state file. Called under the task hub's lock.
+
+    Raises:
+        UnavailableError: from every method, when the file cannot be read.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, hub: int) -> None:
+        self._connection = connection
+        self._hub = hub
+
+    @_in_words()
+    def rows(self, sql: str, *values: object) -> list[Any]:
+        """Return the rows of a query; the task hub's number is its first value."""
+        return self._connection.execute(sql, (self._hub, *values)).fetchall()
+
+    @_in_words()
+    def instance(self, instance_id: str) -> tuple[Stored, Record] | None:
+        """Return an instance, None if the file has none with this ID."""
+        columns = ", ".join(INSTANCE_COLUMNS)
+        rows = self.rows(f"SELECT {columns} FROM instances WHERE hub = ? AND id = ?", instance_id)
+        return self.instance_of(rows[0]) if rows else None
+
+    @_in_words()
+    def instance_of(self, row: Sequence[Any]) -> tuple[Stored, Record]:
+        """Return the instance of a row of INSTANCE_COLUMNS, and its record."""
+        record = Record(row[0])
+
+        @_in_words()
+        def read_more() -> dict[str, Any]:
+            parts = self._connection.execute(
+                "SELECT kind, until, body FROM parts WHERE owner = ? ORDER BY kind, until",
+                (record.number,),
+            ).fetchall()
+            return _large_values(row, record, parts)
+
+        stored = Stored.__new__(Stored)
+        vars(stored).update(instance_values(row), turn=None, read_more=read_more)
+        return stored, record
+
+    @_in_words()
+    def active_instances(self) -> list[tuple[Stored, Record]]:
+        """Return the instances of which something is still to come, all of each of them."""
+        parts = self._active_parts()
+        columns = ", ".join(INSTANCE_COLUMNS)
+        query = f"SELECT {columns} FROM instances WHERE hub = ? AND is_active ORDER BY number"
+        found = []
+        for row in self.rows(query):
+            stored, record = self.instance_of(row)
+            vars(stored).update(_large_values(row, record, parts.get(row[0], [])))
+            found.append((stored, record))
+        return found
+
+    @_in_words()
+    def entity(self, entity_id: str) -> tuple[Entity, Record] | None:
+        """Return an entity, None if the file has none with this ID."""
+        columns = ", ".join(ENTITY_COLUMNS)
+        rows = self.rows(f"SELECT {columns} FROM entities WHERE hub = ? AND id = ?", entity_id)
+        return self.entity_of(rows[0]) if rows else None
+
+    @_in_words()
+    def entity_of(self, row: Sequence[Any]) -> tuple[Entity, Record]:
+        """Return the entity of a row of ENTITY_COLUMNS, and its record."""
+        number, _, entity_id, updated_at, locked_by, section, is_active, queue_from, state = row
+        chunks: list[tuple[int, bytes]] = []
+        if is_active:
+            chunks = self._connection.execute(
+                "SELECT until, body FROM parts WHERE owner = ? AND kind = ? ORDER BY until",
+                (number, Part.QUEUE),
+            ).fetchall()
+        queue = events_of(chunks, queue_from)
+        record = Record(number, queue=Trail(queue, queue_from))
+        return Entity(entity_id, updated_at, state, locked_by, section, queue), record
+
+    @_in_words()
+    def active_entities(self) -> list[tuple[Entity, Record]]:
+        """Return the entities that have something to do."""
+        columns = ", ".join(ENTITY_COLUMNS)
+        query = f"SELECT {columns} FROM entities WHERE hub = ? AND is_active ORDER BY number"
+        return [self.entity_of(row) for row in self.rows(query)]
+
+    @_in_words()
+    def timers(self) -> list[tuple[int, Timer]]:
+        """Return the timers that no instance's history tells of, with their numbers."""
+        rows = self.rows("SELECT number, due, target, event FROM timers WHERE hub = ?")
+        return [(number, Timer(due, target, event_of(body))) for number, due, target, body in rows]
+
+    @_in_words()
+    def left(self) -> list[tuple[int, Left]]:
+        """Return the activities that nobody waits for any more, with their numbers."""
+        query = "SELECT number, instance_id, version, event FROM left_activities WHERE hub = ?"
+        return [
+            (number, Left(Activity(instance_id, event_of(body)), version))
+            for number, instance_id, version, body in self.rows(query)
+        ]
+
+    def _active_parts(self) -> dict[int, list[Any]]:
+        """Return the parts of all active instances at once: there may be many."""
+        rows = self.rows(
+            "SELECT owner, kind, until, body FROM parts WHERE owner IN "
+            "(SELECT number FROM instances WHERE hub = ? AND is_active) "
+            "ORDER BY owner, kind, until"
+        )
+        return {owner: [row[1:] for row in group] for owner, group in groupby(rows, itemgetter(0))}
+
+
+def _large_values(row: Sequence[Any], record: Record, parts: Iterable[Any]) -> dict[str, Any]:
+    """Return what `parts` hold of an instance, and note in its record that this is on disk."""
+    bodies: dict[int, list[tuple[int, bytes]]] = {}
+    for kind, until, body in parts:
+        bodies.setdefault(kind, []).append((until, body))
+    history = events_of(bodies.get(Part.HISTORY, ()), row[_HISTORY_FROM])
+    inbox = events_of(bodies.get(Part.INBOX, ()), row[_INBOX_FROM])
+    given_parts = bodies.get(Part.GIVEN, [])
+    given = given_of(body for _, body in given_parts)
+    record.history, record.inbox = (
+        Trail(history, row[_HISTORY_FROM]),
+        Trail(inbox, row[_INBOX_FROM]),
+    )
+    record.given = GivenTrail(given, given_parts[-1][0] if given_parts else 0)
+    for kind in (Part.INPUT, Part.OUTPUT):
+        record.texts[kind] = bodies[kind][0][1].decode() if kind in bodies else None
+    return {
+        "history": history,
+        "inbox": inbox,
+        "given": given,
+        "waits_for": {} if row[_STATUS] in _WAITS_FOR_NOTHING else unanswered([*history, *inbox]),
+        "input": record.texts[Part.INPUT],
+        "output": record.texts[Part.OUTPUT],
+    }

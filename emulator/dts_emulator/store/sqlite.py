@@ -1,0 +1,271 @@
+"""Keeps a task hub in a SQLite file; in memory is only what is active, or not written yet."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from threading import Lock, RLock
+from typing import Any
+from weakref import WeakValueDictionary
+
+from dts_emulator.engine.errors import UnavailableError
+from dts_emulator.engine.model import Activity, Entity, Instance, Timer
+from dts_emulator.store import EntityFilter, Filter, Key, Left
+from dts_emulator.store.lists import Lists
+from dts_emulator.store.pending import Pending
+from dts_emulator.store.reader import Reader
+from dts_emulator.store.writer import Changes, Writer
+
+
+class SqliteStore:
+    """The instances and entities of one task hub in a state file.
+
+    What ends leaves the memory once it is on disk, and is read again when it is asked for. There
+    is never more than one object of an instance or entity at a time.
+
+    Args:
+        hub: the task hub's number in the file.
+        reading: a connection to the file for this task hub alone.
+        writing: a connection that all task hubs of the file share, under `mutex`.
+        name: what the user calls the file.
+        new_number: returns a number for new rows.
+    """
+
+    def __init__(
+        self,
+        hub: int,
+        reading: sqlite3.Connection,
+        writing: sqlite3.Connection,
+        mutex: Lock,
+        name: str,
+        new_number: Callable[[], int],
+    ) -> None:
+        self.lock = RLock()
+        self._connection = reading
+        self._reader = Reader(reading, hub)
+        self._lists = Lists(self._reader)
+        self._pending = Pending(hub, new_number)
+        self._instances: dict[str, Instance] = {}
+        self._entities: dict[str, Entity] = {}
+        self._children: defaultdict[str, set[str]] = defaultdict(set)
+        self._read: WeakValueDictionary[str, Instance] = WeakValueDictionary()
+        self._read_entities: WeakValueDictionary[str, Entity] = WeakValueDictionary()
+        self._writer = Writer(writing, mutex, name, self)
+
+    # Instances
+
+    def instance(self, instance_id: str) -> Instance | None:
+        """Return an instance, None if there is none."""
+        known = self._instances.get(instance_id) or self._read.get(instance_id)
+        if known is not None or self._pending.is_gone(instance_id):
+            return known
+        found = self._reader.instance(instance_id)
+        if found is None:
+            return None
+        instance = self._read[instance_id] = found[0]
+        self._pending.know(*found)
+        return instance
+
+    def put(self, instance: Instance) -> None:
+        """Keep a new instance, or what has become of one."""
+        if instance.instance_id not in self._instances:
+            self._hold(instance)
+        self._pending.put(instance)
+        self._writer.wake()
+
+    def remove(self, instance_id: str) -> None:
+        """Forget an instance; one that is unknown is no error."""
+        instance = self.instance(instance_id)
+        if instance is None:
+            return
+        self._let_go(instance)
+        self._read.pop(instance_id, None)
+        self._pending.remove(instance)
+        self._writer.wake()
+
+    def children(self, parent_id: str) -> list[str]:
+        """Return the IDs of an instance's sub-orchestrations."""
+        # SQLite would take another index, and read all instances of the task hub.
+        table = "instances INDEXED BY instances_by_parent"
+        query = f"SELECT id FROM {table} WHERE hub = ? AND parent_id = ?"
+        on_disk = {
+            child
+            for (child,) in self._reader.rows(query, parent_id)
+            if child not in self._instances and not self._pending.is_gone(child)
+        }
+        return sorted(on_disk | self._children.get(parent_id, set()))
+
+    def by_creation(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
+        """Return instances by creation time and ID, those after the key `after`."""
+        self._writer.flush()
+        return self._instances_of(self._lists.by_creation(wanted, after, limit))
+
+    def by_completion(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
+        """Return ended instances by completion time and ID, those after the key `after`."""
+        self._writer.flush()
+        return self._instances_of(self._lists.by_completion(wanted, after, limit))
+
+    def newest(self, wanted: Filter, offset: int, limit: int) -> tuple[list[Instance], int]:
+        """Return a page of the newest instances, and how many there are in all."""
+        self._writer.flush()
+        rows, count = self._lists.newest(wanted, offset, limit)
+        return self._instances_of(rows), count
+
+    def count_by_status(self, wanted: Filter) -> dict[int, int]:
+        """Return how many of the wanted instances have each status."""
+        self._writer.flush()
+        return self._lists.count_by_status(wanted)
+
+    def _instances_of(self, rows: Iterable[Any]) -> list[Instance]:
+        return [instance for row in rows if (instance := self._instance_of(row)) is not None]
+
+    def _instance_of(self, row: Any) -> Instance | None:
+        instance_id = row[2]
+        known = self._instances.get(instance_id) or self._read.get(instance_id)
+        # While nothing can be written, the file may still have what is gone.
+        if known is not None or self._pending.is_gone(instance_id):
+            return known
+        instance, record = self._reader.instance_of(row)
+        self._read[instance_id] = instance
+        self._pending.know(instance, record)
+        return instance
+
+    def _hold(self, instance: Instance) -> None:
+        self._instances[instance.instance_id] = instance
+        if instance.parent_id is not None:
+            self._children[instance.parent_id].add(instance.instance_id)
+
+    def _let_go(self, instance: Instance) -> None:
+        self._instances.pop(instance.instance_id, None)
+        siblings = self._children.get(instance.parent_id or "", set())
+        siblings.discard(instance.instance_id)
+        if not siblings:
+            self._children.pop(instance.parent_id or "", None)
+
+    # Entities
+
+    def entity(self, entity_id: str) -> Entity | None:
+        """Return an entity, None if nothing is kept of it."""
+        known = self._entities.get(entity_id) or self._read_entities.get(entity_id)
+        if known is not None or self._pending.is_gone(entity_id):
+            return known
+        found = self._reader.entity(entity_id)
+        if found is None:
+            return None
+        entity = self._read_entities[entity_id] = found[0]
+        self._pending.know(*found)
+        return entity
+
+    def put_entity(self, entity: Entity) -> None:
+        """Keep a new entity, or what has become of one."""
+        self._entities[entity.entity_id] = entity
+        self._pending.put(entity)
+        self._writer.wake()
+
+    def remove_entity(self, entity_id: str) -> None:
+        """Forget an entity; one that is unknown is no error."""
+        entity = self.entity(entity_id)
+        if entity is None:
+            return
+        self._entities.pop(entity_id, None)
+        self._read_entities.pop(entity_id, None)
+        self._pending.remove(entity)
+        self._writer.wake()
+
+    def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Entity]:
+        """Return entities by ID, those after the ID `after`."""
+        self._writer.flush()
+        ids = [row[2] for row in self._lists.entities(wanted, after, limit)]
+        return [entity for one in ids if (entity := self.entity(one)) is not None]
+
+    # Timers and activities that no history tells of
+
+    def put_timer(self, timer: Timer) -> None:
+        """Keep a timer of which no instance's history tells: that of a delayed signal."""
+        self._pending.put_timer(timer)
+        self._writer.wake()
+
+    def remove_timer(self, timer: Timer) -> None:
+        """Forget a timer; one that was not put is no error."""
+        self._pending.remove_timer(timer)
+        self._writer.wake()
+
+    def leave(self, left: Left) -> None:
+        """Keep an activity of which no instance's history tells any more."""
+        self._pending.leave(left)
+        self._writer.wake()
+
+    def remove_left(self, activity: Activity) -> None:
+        """Forget an activity; one that was not left is no error."""
+        if self._pending.remove_left(activity):
+            self._writer.wake()
+
+    # What an emulator that starts finds
+
+    def active(self) -> Iterable[Instance]:
+        """Return the instances of which something is still to come."""
+        for instance, record in self._reader.active_instances():
+            self._pending.know(instance, record)
+            self._hold(instance)
+        return list(self._instances.values())
+
+    def active_entities(self) -> Iterable[Entity]:
+        """Return the entities that have something to do."""
+        for entity, record in self._reader.active_entities():
+            self._pending.know(entity, record)
+            self._entities[entity.entity_id] = entity
+        return list(self._entities.values())
+
+    def timers(self) -> Iterable[Timer]:
+        """Return the timers that were put."""
+        found = self._reader.timers()
+        for number, timer in found:
+            self._pending.know_timer(number, timer)
+        return [timer for _, timer in found]
+
+    def left(self) -> Iterable[Left]:
+        """Return the activities that were left."""
+        found = self._reader.left()
+        for number, left in found:
+            self._pending.know_left(number, left)
+        return [left for _, left in found]
+
+    # Keeping
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be kept at present, for the user; None if all is well."""
+        return self._writer.problem
+
+    def check(self) -> None:
+        """Refuse a change that cannot be kept. Called before it is made."""
+        if self._writer.problem is not None:
+            raise UnavailableError(self._writer.problem)
+
+    def keep(self) -> None:
+        """Wait until all that was put is on disk. Called without the task hub's lock."""
+        self._writer.wait(self._pending.last)
+
+    def close(self) -> None:
+        """Write what was put, and end."""
+        self._writer.close()
+        self._connection.close()
+
+    # For the writer
+
+    def take(self) -> Changes | None:
+        """Return what has changed since the last call, None if nothing has."""
+        with self.lock:
+            return self._pending.take()
+
+    def written(self, until: int) -> None:
+        """Let what has ended leave the memory."""
+        with self.lock:
+            for item in self._pending.written(until):
+                if isinstance(item, Instance):
+                    self._let_go(item)
+                    self._read[item.instance_id] = item
+                else:
+                    self._entities.pop(item.entity_id, None)
+                    self._read_entities[item.entity_id] = item

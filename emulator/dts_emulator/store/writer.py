@@ -1,0 +1,247 @@
+"""Writes a task hub's changes to its state file: many at once, each time a state that it was in."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dts_emulator.engine.errors import UnavailableError
+from dts_emulator.store.codec import (
+    ENTITY_COLUMNS,
+    INSTANCE_COLUMNS,
+    PART_COLUMNS,
+    Part,
+    body_of,
+    finished_row,
+)
+
+logger = logging.getLogger("emulator")
+
+# How long changes that nobody waits for gather before they are written.
+GATHER_SECONDS = 0.1
+
+# How long to wait before the next attempt when writing has failed.
+RETRY_SECONDS = 1.0
+
+# Rows in one statement: each statement costs a turn of Python's interpreter lock.
+ROWS_AT_ONCE = 32
+
+
+@dataclass
+class Changes:
+    """What has changed since the changes before: rows to be removed, then rows to be written.
+
+    `until` is the number of the last change in it, `gone` the IDs of the removed instances and
+    entities. A part's content is not serialised yet.
+    """
+
+    until: int
+    gone: list[str] = field(default_factory=list)
+    removed_instances: list[int] = field(default_factory=list)
+    removed_entities: list[int] = field(default_factory=list)
+    removed_timers: list[int] = field(default_factory=list)
+    removed_left: list[int] = field(default_factory=list)
+    removed_parts: list[tuple[int, Part, int]] = field(default_factory=list)
+    instances: list[list[Any]] = field(default_factory=list)
+    entities: list[list[Any]] = field(default_factory=list)
+    parts: list[tuple[int, Part, int, Any]] = field(default_factory=list)
+    timers: list[tuple[Any, ...]] = field(default_factory=list)
+    left: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all of it, within the caller's transaction."""
+        for table, numbers in (
+            ("instances", self.removed_instances),
+            ("entities", self.removed_entities),
+            ("timers", self.removed_timers),
+            ("left_activities", self.removed_left),
+        ):
+            _delete(connection, table, "number", numbers)
+        _delete(connection, "parts", "owner", [*self.removed_instances, *self.removed_entities])
+        connection.executemany(
+            "DELETE FROM parts WHERE owner = ? AND kind = ? AND until <= ?", self.removed_parts
+        )
+        _insert(connection, "instances", INSTANCE_COLUMNS, map(finished_row, self.instances))
+        _insert(connection, "entities", ENTITY_COLUMNS, self.entities)
+        parts = ((owner, kind, until, body_of(kind, c)) for owner, kind, until, c in self.parts)
+        _insert(connection, "parts", PART_COLUMNS, parts)
+        timers = ((*row, event.SerializeToString()) for *row, event in self.timers)
+        _insert(connection, "timers", ("number", "hub", "due", "target", "event"), timers)
+        left = ((*row, event.SerializeToString()) for *row, event in self.left)
+        names = ("number", "hub", "instance_id", "version", "event")
+        _insert(connection, "left_activities", names, left)
+
+
+class Source(Protocol):
+    """Where the writer gets changes from."""
+
+    def take(self) -> Changes | None:
+        """Return what has changed since the last call, None if nothing has."""
+
+    def written(self, until: int) -> None:
+        """Take note that all changes up to a number are on disk."""
+
+
+class Writer:
+    """Writes the changes of one task hub, in order, on a thread of its own.
+
+    Args:
+        connection: to the state file, under `mutex`, with which other task hubs share it.
+        name: what the user calls the file.
+        source: where changes come from.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, mutex: threading.Lock, name: str, source: Source
+    ) -> None:
+        self._connection = connection
+        self._mutex = mutex
+        self._name = name
+        self._source = source
+        self._pending: deque[Changes] = deque()
+        self._state = threading.Condition()
+        self._is_dirty = self._is_closing = False
+        self._asked = self._written = 0
+        self.problem: str | None = None
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to write."""
+        if not self._is_dirty:
+            with self._state:
+                self._is_dirty = True
+                self._state.notify_all()
+
+    def wait(self, until: int) -> None:
+        """Return when all changes up to a number are on disk.
+
+        Raises:
+            UnavailableError: they cannot be written now.
+        """
+        with self._state:
+            if until > self._asked:
+                self._asked = until
+                self._state.notify_all()
+            while self._written < until:
+                if self.problem is not None or not self._thread.is_alive():
+                    raise UnavailableError(self.problem or "The emulator is stopping.")
+                self._state.wait(RETRY_SECONDS)
+
+    def flush(self) -> None:
+        """Write what has changed, now. Called under the task hub's lock, between changes.
+
+        When that cannot be, it is left for later.
+        """
+        self._collect()
+        with suppress(sqlite3.Error):
+            self._write_pending()
+
+    def close(self) -> None:
+        """Write what is left, and end."""
+        with self._state:
+            self._is_closing = True
+            self._state.notify_all()
+        self._thread.join()
+        if self._pending:
+            logger.error("%s The last changes are lost.", self.problem)
+
+    def _run(self) -> None:
+        while True:
+            with self._state:
+                self._state.wait_for(lambda: self._is_dirty or self._pending or self._is_closing)
+                self._state.wait_for(self._is_urgent, GATHER_SECONDS)
+                is_last = self._is_closing
+            self._is_dirty = False  # Before changes are collected: later ones wake it again.
+            self._collect()
+            try:
+                self._write_pending()
+            except sqlite3.Error:
+                with self._state:
+                    self._state.wait_for(lambda: self._is_closing, RETRY_SECONDS)
+            if is_last:
+                return
+
+    def _is_urgent(self) -> bool:
+        return self._is_closing or self._asked > self._written
+
+    def _collect(self) -> None:
+        changes = self._source.take()
+        if changes is not None:
+            self._pending.append(changes)
+
+    def _write_pending(self) -> None:
+        with self._mutex:
+            batch = list(self._pending)
+            if not batch:
+                return
+            try:
+                with _transaction(self._connection):
+                    for changes in batch:
+                        changes.write(self._connection)
+            except sqlite3.Error as error:
+                self._fail(error)
+                raise
+            for _ in batch:
+                self._pending.popleft()
+        self._source.written(batch[-1].until)
+        with self._state:
+            self._written = max(self._written, batch[-1].until)
+            if self.problem is not None:
+                logger.warning("%s can be written again", self._name)
+                self.problem = None
+            self._state.notify_all()
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        with self._state:
+            if self.problem is None:
+                logger.error("%s cannot be written: %s", self._name, error)
+            self.problem = cannot_write(self._name, error)
+            self._state.notify_all()
+
+
+def cannot_write(name: str, why: object) -> str:
+    """Return what callers are told while nothing can be written."""
+    return f"The emulator cannot write to {name}: {why}. It goes on by itself once it can."
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # Some errors have rolled it back already.
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _delete(
+    connection: sqlite3.Connection, table: str, column: str, numbers: Sequence[int]
+) -> None:
+    connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", ((n,) for n in numbers))
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+) -> None:
+    """Write rows in the place of those with the same key."""
+    remaining = list(rows)
+    one = f"({', '.join('?' * len(columns))})"
+    for start in range(0, len(remaining), ROWS_AT_ONCE):
+        block = remaining[start : start + ROWS_AT_ONCE]
+        connection.execute(
+            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) "
+            f"VALUES {', '.join([one] * len(block))}",
+            [value for row in block for value in row],
+        )

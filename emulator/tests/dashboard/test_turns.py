@@ -1,0 +1,68 @@
+"""The history as one reads it: by time, one line for each turn."""
+
+from __future__ import annotations
+
+from dts_emulator.dashboard.models import InstanceDetail
+from dts_emulator.dashboard.turns import log_of, turns_of
+from tests.dashboard.asking import page
+from tests.dashboard.histories import History, at
+from tests.dashboard.hubs import ShownHub, make_instance
+
+RUN = "/taskhubs/default/instances/run-1"
+
+
+def late() -> History:
+    """Write a history in which results have arrived before the turns that take them."""
+    history = History().turn(0.01).started("run", "1").scheduled(0.02, 1).scheduled(0.02, 2)
+    history.turn(0.6).completed(0.4, 1).completed(0.5, 2).scheduled(0.7, 3)
+    return history.turn(0.9).completed(0.65, 3).ended(0.95, "9", status=1)
+
+
+def detail_of(history: History) -> InstanceDetail:
+    detail = ShownHub(make_instance(history=history)).instance("run-1")
+    assert detail
+    return detail
+
+
+def test_the_log_never_runs_backwards() -> None:
+    times = [entry.timestamp for entry in log_of(detail_of(late()))]
+    assert times == sorted(times)
+    assert len(times) == len(late().raw)
+
+
+def test_what_arrives_during_a_turn_stands_in_it() -> None:
+    turns = turns_of(log_of(detail_of(late())), 0, 100)
+    assert [(turn.number, turn.counts) for turn in turns] == [
+        (1, {"ExecutionStarted": 1, "TaskScheduled": 2, "TaskCompleted": 2}),
+        (2, {"TaskCompleted": 1, "TaskScheduled": 1}),
+        (3, {"ExecutionCompleted": 1}),
+    ]
+    assert turns[0].timestamp == at(0)
+
+
+def test_a_turn_on_two_pages_is_counted_as_a_whole_and_said_to_go_on() -> None:
+    log = log_of(detail_of(late()))
+    [first] = turns_of(log, 0, 3)
+    second = turns_of(log, 3, 6)[0]
+    assert (first.is_continued, second.is_continued) == (False, True)
+    assert first.counts == second.counts
+
+
+def test_an_event_that_no_turn_has_taken_in_is_marked() -> None:
+    instance = make_instance(status="RUNNING", history=History().turn(0).scheduled(0.1, 1))
+    instance.inbox += History().completed(0.5, 1).raw
+    shown = page(ShownHub(instance), RUN)
+    assert "for the next turn" in shown
+    assert '<span class="badge completed">' in shown, "the step is done, whoever knows of it"
+
+
+def test_a_turn_is_one_line_until_it_is_opened() -> None:
+    hub = ShownHub(make_instance(history=late()))
+    assert '<details id="turn-2">' in page(hub, RUN)
+    assert "TaskScheduled" in page(hub, RUN).split('id="turn-2"')[1].split("</summary>")[0]
+    assert '<details id="turn-2" open>' in page(hub, f"{RUN}?turns=open")
+
+
+def test_statuses_in_events_are_words() -> None:
+    shown = page(ShownHub(make_instance(history=late())), RUN)
+    assert "<dt>orchestration_status</dt> <dd><code>COMPLETED</code>" in " ".join(shown.split())

@@ -1,0 +1,42 @@
+"""Emulators with --db-file as real processes, and what they say when they refuse the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from durabletask.azuremanaged.client import DurableTaskSchedulerClient
+from durabletask.client import TaskHubGrpcClient
+
+from tests.processes import Program, endpoint_of, running
+
+
+@contextmanager
+def emulator_of(path: Path, *arguments: str) -> Iterator[Program]:
+    """Run an emulator on free ports with its state in a file."""
+    ports = ("--port", "0", "--dashboard-port", "0")
+    with running("-m", "dts_emulator", *ports, "--db-file", str(path), *arguments) as program:
+        program.wait_for_line("Task hubs")
+        yield program
+
+
+@contextmanager
+def client_of(program: Program) -> Iterator[TaskHubGrpcClient]:
+    with DurableTaskSchedulerClient(
+        host_address=endpoint_of(program),
+        taskhub="default",
+        token_credential=None,
+        secure_channel=False,
+    ) as client:
+        yield client
+
+
+def refusal(path: Path) -> str:
+    """Return what an emulator says that cannot use its file; it ends with the status 2."""
+    with running("-m", "dts_emulator", "--port", "0", "--db-file", str(path)) as program:
+        finished = program.finish()
+    assert finished.status == 2
+    assert finished.stdout == ""
+    assert len(finished.stderr.splitlines()) == 1
+    return finished.stderr

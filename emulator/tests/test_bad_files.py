@@ -1,0 +1,172 @@
+"""State files that cannot be used, or have no room: said in words, and nothing lost."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from dts_emulator import Emulator
+from dts_emulator.store import schema
+from dts_emulator.store.file import FileError, StateFile
+from tests.processes import Program, dashboard_of, wait_until
+from tests.programs import (
+    new_client,
+)
+from tests.state_files import client_of, emulator_of, refusal
+from tests.test_command_line import health_of
+
+if sys.platform == "linux":
+    import resource
+
+
+def test_a_file_in_use_is_refused_with_the_process_that_has_it(path: Path) -> None:
+    with emulator_of(path) as program:
+        said = refusal(path)
+        assert f"'{path}' is in use by another emulator (process {program.pid})" in said
+        program.kill()
+    with emulator_of(path) as program:
+        assert program.stop().status == 0
+    assert [file.name for file in path.parent.iterdir()] == ["dev.db"]
+
+
+def foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+
+
+def newer(path: Path) -> None:
+    StateFile(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+def cut(path: Path) -> None:
+    fill(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def overwritten(path: Path) -> None:
+    fill(path)
+    content = bytearray(path.read_bytes())
+    content[8192:] = os.urandom(len(content) - 8192)
+    path.write_bytes(content)
+
+
+def wrong_content(path: Path) -> None:
+    fill(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE parts SET body = x'ff'")
+
+
+def fill(path: Path) -> None:
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        for _ in range(20):
+            client.schedule_new_orchestration("o", input="x" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_text("no database " * 1000), "is not a SQLite file"),
+        (foreign, "another program's SQLite file"),
+        (newer, f"(version 99; this one knows up to {len(schema.MIGRATIONS)})"),
+        (cut, "is damaged"),
+        (overwritten, "is damaged"),
+        (wrong_content, "is damaged"),
+        (Path.mkdir, "is a folder"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_and_left_as_it_is(
+    path: Path, make: Any, message: str
+) -> None:
+    make(path)
+    before = path.read_bytes() if path.is_file() else b""
+    said = refusal(path)
+    assert message in said
+    assert str(path) in said
+    assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    said = refusal(tmp_path / "missing" / "dev.db")
+    assert f"There is no folder '{tmp_path / 'missing'}'" in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder where nobody may write")
+def test_a_folder_that_may_not_be_written_to_is_named() -> None:
+    assert "The folder '/proc' of the state file cannot be written to" in refusal(
+        Path("/proc/dev.db")
+    )
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write to it")
+def test_a_file_that_may_not_be_written_to_is_named(path: Path) -> None:
+    StateFile(path).close()
+    path.chmod(0o444)
+    assert "cannot be opened" in refusal(path)
+
+
+def test_a_file_of_an_earlier_version_becomes_one_of_this_version(path: Path) -> None:
+    fill(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "ALTER TABLE instances DROP COLUMN summary; PRAGMA user_version = 1"
+        )
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        assert len(client.get_all_orchestration_states()) == 20
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(path)
+    broken = [*schema.MIGRATIONS, "CREATE TABLE new (a); CREATE TABLE instances (a);"]
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", broken)
+        with pytest.raises(FileError, match="cannot be opened"):
+            StateFile(path)
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        assert len(client.get_all_orchestration_states()) == 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of another process's files")
+def test_a_full_disk_loses_nothing_and_work_goes_on_once_there_is_room(path: Path) -> None:
+    """The limit on the size of a process's files stands for a disk without room."""
+    with emulator_of(path) as program, client_of(program) as client:
+        kept = [client.schedule_new_orchestration("o", input=number) for number in range(5)]
+        limit_files(program, 0)
+        with pytest.raises(grpc.RpcError) as refused:
+            client.schedule_new_orchestration("o", instance_id="struck")
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert f"cannot write to {path}" in str(refused.value.details())
+        with pytest.raises(grpc.RpcError):
+            client.schedule_new_orchestration("o", instance_id="refused")
+        assert health_of(program) == 503
+        with urllib.request.urlopen(f"{dashboard_of(program)}/taskhubs/default", timeout=5) as page:
+            assert page.status == 200
+        limit_files(program, resource.RLIM_INFINITY)
+        wait_until(lambda: health_of(program) == 200, "it is well again")
+        kept.append(client.schedule_new_orchestration("o", input="after"))
+        assert program.stderr.count("cannot be written") == 1
+        assert "can be written again" in program.stderr
+        program.kill()
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        found = {state.instance_id for state in client.get_all_orchestration_states()}
+        # The call that the full disk struck was not answered: it may have been done or not.
+        assert found - {"struck"} == {*kept}
+
+
+def limit_files(program: Program, size: int) -> None:
+    _, hard = resource.prlimit(program.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(program.pid, resource.RLIMIT_FSIZE, (size, hard))

@@ -1,0 +1,153 @@
+"""A clock that skips the hours in which a test would only wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from durabletask import history, task
+from durabletask.entities import EntityInstanceId
+
+from dts_emulator import Emulator
+from tests.parts import GATES, RUNS, fail_once, pass_gate
+from tests.processes import wait_until
+from tests.programs import new_client, output_of, program_of, worker_of
+
+# What a test that does skip time stays below by far, and one that does not never reaches.
+LIMIT_SECONDS = 30
+
+
+@pytest.fixture(autouse=True)
+def soon_over() -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < LIMIT_SECONDS
+
+
+def sleeping(ctx: task.OrchestrationContext, days: int) -> Any:
+    before = ctx.current_utc_datetime
+    yield ctx.create_timer(timedelta(days=days))
+    return (ctx.current_utc_datetime - before).days
+
+
+def retrying(ctx: task.OrchestrationContext, key: str) -> Any:
+    policy = task.RetryPolicy(
+        first_retry_interval=timedelta(hours=1), max_number_of_attempts=5, backoff_coefficient=10
+    )
+    return (yield ctx.call_activity(fail_until_the_fifth_time, input=key, retry_policy=policy))
+
+
+def fail_until_the_fifth_time(_: Any, key: str) -> int:
+    RUNS[key] += 1
+    if RUNS[key] < 5:
+        raise RuntimeError("not yet")
+    return RUNS[key]
+
+
+def racing(ctx: task.OrchestrationContext, gate: str) -> Any:
+    work = ctx.call_activity(pass_gate, input=gate)
+    timer = ctx.create_timer(timedelta(days=1))
+    return "work" if (yield task.when_any([work, timer])) is work else "timer"
+
+
+def two_timers(ctx: task.OrchestrationContext, _: Any) -> Any:
+    started = ctx.current_utc_datetime
+    passed = []
+    for hours in (5, 2, 3):
+        yield ctx.create_timer(timedelta(hours=hours))
+        passed.append(round((ctx.current_utc_datetime - started).total_seconds() / 3600))
+    return passed
+
+
+def count(entity: Any, _: Any) -> None:
+    entity.set_state(entity.get_state(int, 0) + 1)
+
+
+def test_a_timer_of_30_days_is_over_at_once(skipping: Emulator) -> None:
+    with program_of(skipping, sleeping) as client:
+        instance_id = client.schedule_new_orchestration(sleeping, input=30)
+        assert output_of(client, instance_id) == 30
+        events = client.get_orchestration_history(instance_id)
+        turns = [e.timestamp for e in events if isinstance(e, history.OrchestratorStartedEvent)]
+        assert turns == sorted(turns)
+        assert turns[-1] - turns[0] > timedelta(days=30)
+
+
+def test_retries_with_a_backoff_of_hours_are_over_at_once(skipping: Emulator) -> None:
+    with program_of(skipping, retrying, fail_until_the_fifth_time) as client:
+        assert output_of(client, client.schedule_new_orchestration(retrying, input="hours")) == 5
+
+
+def test_a_start_that_is_scheduled_for_next_week_is_over_at_once(skipping: Emulator) -> None:
+    week = datetime.now(timezone.utc) + timedelta(days=7)
+    with program_of(skipping, sleeping) as client:
+        instance_id = client.schedule_new_orchestration(sleeping, input=1, start_at=week)
+        assert output_of(client, instance_id) == 1
+
+
+def test_timers_fire_in_their_order(skipping: Emulator) -> None:
+    with program_of(skipping, two_timers) as client:
+        instance_id = client.schedule_new_orchestration(two_timers)
+        assert output_of(client, instance_id) == [5, 7, 10]
+
+
+def test_a_timer_never_overtakes_an_activity_that_runs(skipping: Emulator) -> None:
+    with program_of(skipping, racing, pass_gate) as client:
+        instance_id = client.schedule_new_orchestration(racing, input="race")
+        wait_until(lambda: RUNS["race"], "the activity runs")
+        threading.Timer(0.3, GATES["race"].set).start()
+        assert output_of(client, instance_id) == "work"
+
+
+def test_a_timer_never_overtakes_what_no_worker_has_taken_yet(skipping: Emulator) -> None:
+    hub = skipping.hubs["default"]
+    with new_client(skipping) as client:
+        client.schedule_new_orchestration(sleeping, input=1)
+        week = datetime.now(timezone.utc) + timedelta(days=7)
+        client.schedule_new_orchestration(sleeping, input=1, start_at=week)
+        with pytest.raises(TimeoutError):
+            client.wait_for_orchestration_completion("nobody", timeout=1)
+    assert hub.now() < time.time_ns() + timedelta(hours=1).total_seconds() * 1e9
+
+
+def test_a_timer_of_one_task_hub_does_not_overtake_the_work_of_another(
+    skipping: Emulator,
+) -> None:
+    with (
+        program_of(skipping, racing, pass_gate) as client,
+        worker_of(skipping, sleeping, task_hub="other"),
+        new_client(skipping, "other") as other,
+    ):
+        working = client.schedule_new_orchestration(racing, input="hubs")
+        wait_until(lambda: RUNS["hubs"], "the activity runs")
+        sleeper = other.schedule_new_orchestration(sleeping, input=30)
+        wait_until(lambda: len(skipping.hubs["other"].timers) == 1, "the timer is set")
+        with pytest.raises(TimeoutError):
+            other.wait_for_orchestration_completion(sleeper, timeout=1)
+        GATES["hubs"].set()
+        assert output_of(client, working) == "work"
+        assert output_of(other, sleeper) == 30
+
+
+def test_a_signal_for_next_year_arrives(skipping: Emulator) -> None:
+    entity = EntityInstanceId("count", "k")
+    with program_of(skipping, count) as client:
+        later = datetime.now(timezone.utc) + timedelta(days=365)
+        client.signal_entity(entity, "count", signal_time=later)
+        wait_until(lambda: client.get_entity(entity) is not None, "the signal has arrived")
+
+
+def test_without_skip_time_a_timer_takes_its_time() -> None:
+    with Emulator() as emulator, program_of(emulator, sleeping, fail_once) as client:
+        instance_id = client.schedule_new_orchestration(sleeping, input=30)
+        with pytest.raises(TimeoutError):
+            client.wait_for_orchestration_completion(instance_id, timeout=1)
+
+
+def test_skip_time_goes_with_memory_alone() -> None:
+    with pytest.raises(ValueError, match="leave db_file out"):
+        Emulator(skip_time=True, db_file="dev.db")
