@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.events import SECOND, asks_key, key_of, kind_of, timestamp
+from dts_emulator.engine.reruns import replaceable_statuses
 from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.leases import WorkerStream
 from dts_emulator.hub.task_hub import TaskHub
@@ -51,7 +52,7 @@ class Simulation:
         named = pb.OrchestrationInstance(instanceId=instance_id)
         started = pb.ExecutionStartedEvent(name="o", orchestrationInstance=named)
         request = pb.CreateInstanceRequest(orchestrationIdReusePolicy=policy)
-        self.clients.start(started, None, request)
+        self.clients.start(started, None, replaceable_statuses(request))
 
     def connect(self) -> None:
         """Let a worker come."""
@@ -76,7 +77,7 @@ class Simulation:
             with self.hub.lock:
                 message = self.messages.of(item, worker.stream)
                 if message is None:
-                    self.hub.take_item(item)
+                    self.hub.remove_work_item(item)
                 else:
                     worker.held.append(message)
 

@@ -20,7 +20,7 @@ def test_an_item_that_rests_goes_on_when_the_timer_says_so(begin: int) -> None:
     workers = Workers(hub)
     stream = new_stream(pb.GetWorkItemsRequest())
     with hub.lock:
-        hub.add(_started())
+        hub.create_instance(_started())
         hub.leases.connect(stream)
         stream.outbox.get_nowait()
     workers.disconnect(stream)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
-from dts_emulator.dashboard.family import Families
 from dts_emulator.dashboard.hub_views import (
     detail_of,
     ended_filter,
@@ -31,6 +30,7 @@ from dts_emulator.dashboard.models import (
     Wanted,
     WorkerView,
 )
+from dts_emulator.dashboard.progress import Families
 from dts_emulator.dashboard.sdk_history import history_json
 from dts_emulator.engine.errors import NotFoundError, RefusedError
 from dts_emulator.engine.events import text
@@ -142,11 +142,8 @@ class Overview:
             input=text(start.input or None),
             tags=start.tags,
         )
-        request = pb.CreateInstanceRequest(instanceId=start.instance_id)
-        # An empty policy: an ID that is in use is never taken from its instance.
-        request.orchestrationIdReusePolicy.SetInParent()
         with self._refusing(start.instance_id, started):
-            return self._clients.start(started, None, request)
+            return self._clients.start(started, None, replaceable=frozenset())
 
     def suspend(self, instance_id: str, reason: str) -> None:
         """Suspend a running instance."""

@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.dashboard.family import Families
 from dts_emulator.dashboard.models import (
     STATUSES,
     ChildView,
@@ -21,6 +20,7 @@ from dts_emulator.dashboard.models import (
     WorkerView,
     datetime_of,
 )
+from dts_emulator.dashboard.progress import Families
 from dts_emulator.dashboard.sdk_history import failure_of, public_event
 from dts_emulator.engine.events import kind_of
 from dts_emulator.engine.model import ENDED, Entity, Instance

@@ -22,7 +22,7 @@ from dts_emulator.dashboard.models import (
     Wanted,
 )
 from dts_emulator.dashboard.steps import Step
-from dts_emulator.engine.tally import Tally
+from dts_emulator.engine.model import Tally
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
 
-from dts_emulator.engine.tally import Tally
+from dts_emulator.engine.model import Tally
 
 STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
 """Every status an orchestration instance can have, in the order of its life."""

@@ -146,7 +146,13 @@ class StatusChanged:
     instance_id: str
 
 
-Effect = (
+# Delivered to another instance or entity, which may cause more.
+Delivered = (
+    Send | Terminate | TerminateChildren | StartChild | StartOther | ResumeChild | Operate | Unlock
+)
+
+# Work of the task hub: for workers, timers and waiting clients.
+Work = (
     TurnReady
     | TurnGone
     | BatchReady
@@ -155,13 +161,7 @@ Effect = (
     | DropActivity
     | SetTimer
     | DropTimers
-    | Send
-    | Terminate
-    | TerminateChildren
-    | StartChild
-    | StartOther
-    | ResumeChild
-    | Operate
-    | Unlock
     | StatusChanged
 )
+
+Effect = Delivered | Work

@@ -28,23 +28,31 @@ RUNNING_STATUSES = frozenset(
 )
 
 
-def check_reuse(existing: Instance | None, request: pb.CreateInstanceRequest) -> None:
-    """Refuse to replace an instance that is in the way of a new one with its ID.
+def replaceable_statuses(request: pb.CreateInstanceRequest) -> frozenset[int]:
+    """Return the statuses of an instance that a new one with its ID may replace.
 
-    Without a policy one that has ended may be replaced; a policy names the statuses.
+    Without a policy these are the statuses of instances that have ended.
 
     Raises:
         InvalidError: the policy contradicts itself.
+    """
+    if not request.HasField("orchestrationIdReusePolicy"):
+        return ENDED
+    replaceable = frozenset(request.orchestrationIdReusePolicy.replaceableStatus)
+    if replaceable & RUNNING_STATUSES and pb.ORCHESTRATION_STATUS_TERMINATED not in replaceable:
+        raise InvalidError(
+            "Invalid reusable statuses: cannot exclude 'Terminated' while also allowing "
+            "reuse of running instances"
+        )
+    return replaceable
+
+
+def check_reuse(existing: Instance | None, replaceable: frozenset[int]) -> None:
+    """Refuse to replace an instance whose status is not one of the replaceable ones.
+
+    Raises:
         ExistsError: the ID is in use.
     """
-    replaceable = ENDED
-    if request.HasField("orchestrationIdReusePolicy"):
-        replaceable = frozenset(request.orchestrationIdReusePolicy.replaceableStatus)
-        if replaceable & RUNNING_STATUSES and pb.ORCHESTRATION_STATUS_TERMINATED not in replaceable:
-            raise InvalidError(
-                "Invalid reusable statuses: cannot exclude 'Terminated' while also allowing "
-                "reuse of running instances"
-            )
     if existing is not None and existing.status not in replaceable:
         raise ExistsError(
             f"Orchestration instance '{existing.instance_id}' already exists, "

@@ -4,59 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.events import is_task_result, kind_of, nanoseconds
-
-if TYPE_CHECKING:
-    from dts_emulator.engine.model import Instance
+from dts_emulator.engine.model import Instance, Summary, Tally
 
 Events = Sequence[pb.HistoryEvent]
 
 _ASKED, _DONE, _FAILED = "taskScheduled", "taskCompleted", "taskFailed"
 _ANSWERS = frozenset({_DONE, _FAILED})
 _HEARD = _ANSWERS | {_ASKED}
-
-
-@dataclass
-class Tally:
-    """The activities of an instance, and of the sub-orchestrations that are counted in, by name.
-
-    `first_at` and `last_at` are when the first and the last of them ended (nanoseconds since
-    1970, 0 before that). `parts` is how many sub-orchestrations are counted in, `parts_ended`
-    how many of these have ended; those that are `unstarted` have not said what they will do.
-    """
-
-    asked: Counter[str] = field(default_factory=Counter)
-    done: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
-    first_at: int = 0
-    last_at: int = 0
-    parts: int = 0
-    parts_ended: int = 0
-    unstarted: int = 0
-
-    def add(self, other: Tally) -> None:
-        """Count another tally's activities in."""
-        self.asked.update(other.asked)
-        self.done.update(other.done)
-        self.failed.update(other.failed)
-        self.first_at = min(filter(None, (self.first_at, other.first_at)), default=0)
-        self.last_at = max(self.last_at, other.last_at)
-        self.parts += other.parts
-        self.parts_ended += other.parts_ended
-        self.unstarted += other.unstarted
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What is known of one instance by itself: its activities, and when its first turn was."""
-
-    tally: Tally
-    first_turn_at: int | None
 
 
 def summarized(instance: Instance, counting: Counting | None = None) -> Summary:

@@ -35,14 +35,17 @@ class Clients:
         self,
         started: pb.ExecutionStartedEvent,
         scheduled_start: int | None,
-        request: pb.CreateInstanceRequest,
+        replaceable: frozenset[int],
     ) -> str:
-        """Create an instance and return its ID; `request` says what may be replaced for it."""
+        """Create an instance and return its ID.
+
+        An existing instance with this ID is replaced if its status is one of `replaceable`.
+        """
         start = started.orchestrationInstance
         start.instanceId = check_instance_id(start.instanceId or new_id())
         with self._hub.changing():
-            reruns.check_reuse(self._hub.store.instance(start.instanceId), request)
-            self._hub.add(started, scheduled_start)
+            reruns.check_reuse(self._hub.store.instance(start.instanceId), replaceable)
+            self._hub.create_instance(started, scheduled_start)
         return start.instanceId
 
     def find(self, instance_id: str) -> Instance | None:
@@ -119,7 +122,7 @@ class Clients:
         with self._hub.changing():
             instance = self._existing(instance_id)
             new_instance_id = new_id() if with_new_id else instance_id
-            self._hub.add(reruns.restarted(instance, new_instance_id))
+            self._hub.create_instance(reruns.restarted(instance, new_instance_id))
         return new_instance_id
 
     def rewind(self, instance_id: str, reason: str | None) -> None:
@@ -155,7 +158,7 @@ class Clients:
                     continue
                 if recursive:
                     todo += self._hub.store.children(instance.instance_id)
-                self._hub.forget(instance)
+                self._hub.delete_instance(instance)
                 purged += 1
         return purged
 

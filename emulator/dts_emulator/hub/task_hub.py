@@ -14,15 +14,16 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import effects as fx
 from dts_emulator.engine import entities, instances, outstanding
+from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import MICROSECOND, SECOND
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
 from dts_emulator.engine.pace import pause_before_turn
-from dts_emulator.hub.courier import Courier
-from dts_emulator.hub.leases import Kind, Leases, WorkItem
+from dts_emulator.hub.delivery import Delivery
+from dts_emulator.hub.leases import Kind, Leases, WorkerStream, WorkItem
 from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
 from dts_emulator.hub.timers import Timers
 from dts_emulator.hub.waiters import Waiters
-from dts_emulator.store import Store
+from dts_emulator.store import Left, Store
 from dts_emulator.store.memory import MemoryStore
 
 Effects = Iterable[fx.Effect]
@@ -78,7 +79,7 @@ class TaskHub:
         # By the event that has asked for it, which is the same object wherever it is.
         self._activities: dict[int, WorkItem] = {}
         self._pauses: set[str] = set()
-        self._courier = Courier(self)
+        self._delivery = Delivery(self.store, clock)
         with self.lock:
             self._go_on()
 
@@ -115,28 +116,15 @@ class TaskHub:
 
     # Instances and entities. All of the following is called under the lock.
 
-    def add(
+    def create_instance(
         self, started: pb.ExecutionStartedEvent, scheduled_start: int | None = None
-    ) -> Instance:
-        """Create an instance, in the place of one with its ID."""
-        existing = self.store.instance(started.orchestrationInstance.instanceId)
-        if existing is not None:
-            self.forget(existing)
-        instance, effects = instances.create(started, self.now(), scheduled_start)
-        self.store.put(instance)
-        self.apply(effects)
-        return instance
+    ) -> None:
+        """Create an instance, in place of an existing one with its ID."""
+        self.apply(self._delivery.create(started, scheduled_start))
 
-    def forget(self, instance: Instance) -> None:
-        """Remove an instance, and whatever it has under way."""
-        if not instance.has_ended:
-            ended = instances.end_unasked(instance, pb.ORCHESTRATION_STATUS_TERMINATED, self.now())
-            # Who waits for this ID waits for the one that takes its place.
-            self.apply(e for e in ended if not isinstance(e, fx.StatusChanged))
-        self.store.remove(instance.instance_id)
-        self.timers.drop(instance.instance_id)
-        self.withdraw_turn(instance.instance_id)
-        self.apply(outstanding.dropped(instance))
+    def delete_instance(self, instance: Instance) -> None:
+        """Delete an instance and cancel its pending work."""
+        self.apply(self._delivery.delete(instance))
 
     def change(
         self, instance: Instance, rule: Callable[..., Sequence[fx.Effect]], *args: object
@@ -157,17 +145,42 @@ class TaskHub:
 
     def put_entity(self, entity: Entity) -> None:
         """Keep an entity, unless nothing would be lost without it."""
-        # The service clears entities by itself that have become empty.
-        if entity.is_empty:
-            self.store.remove_entity(entity.entity_id)
-        else:
-            self.store.put_entity(entity)
+        self._delivery.put_entity(entity)
 
     def apply(self, effects: Effects) -> None:
-        """Carry out effects, and those of these, however far they reach."""
+        """Carry out effects and all that follow from them."""
         todo = deque(effects)
         while todo:
-            todo.extend(self._courier.carry_out(todo.popleft()))
+            effect = todo.popleft()
+            if isinstance(effect, fx.Delivered):
+                todo.extend(self._delivery.deliver(effect))
+            else:
+                self._arrange(effect)
+
+    def _arrange(self, effect: fx.Work) -> None:
+        match effect:
+            case fx.TurnReady(instance_id):
+                self.offer_turn(instance_id)
+            case fx.TurnGone(instance_id):
+                self._withdraw_turn(instance_id)
+            case fx.BatchReady(entity_id):
+                self.offer_batch(entity_id)
+            case fx.ActivityReady(activity, version):
+                self.offer_activity(activity, version)
+            case fx.LeaveActivity(activity, version):
+                self.store.leave(Left(activity, version))
+            case fx.DropActivity(activity):
+                self._withdraw_activity(activity)
+            case fx.SetTimer(timer):
+                self.timers.set(timer.due, timer.target, timer)
+                if timer.target.startswith("@"):
+                    self.store.put_timer(timer)
+            case fx.DropTimers(instance_id):
+                self.timers.drop(instance_id)
+            case fx.StatusChanged(instance_id):
+                instance = self.store.instance(instance_id)
+                if instance is not None:
+                    self.waiters.notify(instance)
 
     # Work for workers
 
@@ -199,8 +212,40 @@ class TaskHub:
         """Let workers have a new work item."""
         return self.leases.offer(kind, name, version, subject, self.now() / SECOND)
 
-    def take_item(self, item: WorkItem) -> None:
-        """Take a work item out: it has been answered, or nobody needs its answer any more."""
+    def find_work_item(self, token: str, kind: Kind) -> WorkItem | None:
+        """Return the leased work item that a completion token stands for, None if it is done.
+
+        Raises:
+            InvalidError: the work item is of another kind.
+        """
+        item = self.leases.find(token)
+        if item is not None and item.kind is not kind:
+            raise InvalidError(
+                f"The completion token '{token}' is of an {item.kind.value}, not an {kind.value}."
+            )
+        return item
+
+    def complete_work_item(self, item: WorkItem) -> None:
+        """Remove a work item that has been answered, to the credit of its worker."""
+        worker = item.holder or item.last_holder
+        if worker is not None:
+            worker.record.note(item.kind.value, self.now() / SECOND)
+        self.remove_work_item(item)
+
+    def abandon_work_item(self, token: str) -> None:
+        """Take a work item back before it is done, for another worker if there is one."""
+        self._expire_at(self.leases.abandon(token, self.now() / SECOND))
+
+    def end_stream(self, stream: WorkerStream) -> bool:
+        """End a worker's stream, whose work goes to others; return whether it was connected."""
+        stream.has_gone = True
+        if not self.leases.has(stream):
+            return False
+        self._expire_at(self.leases.disconnect(stream, self.now() / SECOND))
+        return True
+
+    def remove_work_item(self, item: WorkItem) -> None:
+        """Remove a work item that has been answered, or whose answer is no longer needed."""
         self.leases.complete(item.token)
         if isinstance(item.subject, Activity):
             self.store.remove_left(item.subject)
@@ -211,20 +256,20 @@ class TaskHub:
             self._batches.pop(str(item.subject), None)
         self._settled()
 
-    def withdraw_turn(self, instance_id: str) -> None:
+    def _withdraw_turn(self, instance_id: str) -> None:
         """Take back what workers were offered, or have, of an instance."""
         item = self._turns.get(instance_id)
         if item is not None:
-            self.take_item(item)
+            self.remove_work_item(item)
 
-    def withdraw_activity(self, activity: Activity) -> None:
+    def _withdraw_activity(self, activity: Activity) -> None:
         """Take back an activity, unless a worker has it: it may be at it, and is left in peace."""
         item = self._activities.get(id(activity.scheduled))
         if item is None:
             return
         item.is_withdrawn = True
         if item.holder is None:
-            self.take_item(item)
+            self.remove_work_item(item)
 
     # Time
 
@@ -234,7 +279,7 @@ class TaskHub:
         has_work = self._pauses or any(True for _ in self.leases.items())
         return not has_work and self.timers.only_waits()
 
-    def expire_at(self, seconds: float | None) -> None:
+    def _expire_at(self, seconds: float | None) -> None:
         """Look at the leases again at a time in seconds since 1970, None for never."""
         if seconds is not None:
             # Never before: seconds are exact to a quarter of a microsecond only.

@@ -48,10 +48,8 @@ class Workers:
     def disconnect(self, stream: WorkerStream) -> None:
         """End a worker's stream; its work goes to others."""
         with self._hub.lock:
-            stream.has_gone = True
-            if not self._hub.leases.has(stream):
+            if not self._hub.end_stream(stream):
                 return
-            self._hub.expire_at(self._hub.leases.disconnect(stream, self._seconds()))
         logger.info("A worker has disconnected")
 
     def _next_message(self, stream: WorkerStream) -> pb.WorkItem | None:
@@ -67,7 +65,7 @@ class Workers:
                 item.given_at = self._seconds()
                 message = self._messages.of(item, stream) if item.holder is stream else None
                 if message is None and item.holder is stream:
-                    self._hub.take_item(item)
+                    self._hub.remove_work_item(item)
             if message is not None:
                 return message
             del item  # It may be the last that holds a purged instance.
@@ -95,7 +93,7 @@ class Workers:
             problem = oversized(whole, self._hub.max_payload_bytes)
             if problem:
                 fail_turn(whole, _too_large(problem))
-            self._take(item)
+            self._hub.complete_work_item(item)
             self._hub.change(instance, turns.settle, whole)
 
     def complete_activity(self, answer: pb.ActivityResponse) -> None:
@@ -120,7 +118,7 @@ class Workers:
             problem = oversized(answer, self._hub.max_payload_bytes)
             if problem:
                 fail_activity(answer, _too_large(f"Activity '{item.name}': {problem}"))
-            self._take(item)
+            self._hub.complete_work_item(item)
             instance = self._hub.store.instance(instance_id)
             if instance is not None and instance.waits_for.get(asked.eventId) is asked:
                 news = _activity_ended(answer, self._hub.now())
@@ -145,31 +143,19 @@ class Workers:
             problem = oversized(answer, self._hub.max_payload_bytes)
             if problem:
                 fail_batch(answer, entity.state, _too_large(problem))
-            self._take(item)
+            self._hub.complete_work_item(item)
             self._hub.change_entity(entity.entity_id, entities.settle, answer)
 
     def abandon(self, token: str) -> None:
         """Give a work item back before it is done, for another worker if there is one."""
         with self._hub.lock:
-            self._hub.expire_at(self._hub.leases.abandon(token, self._seconds()))
+            self._hub.abandon_work_item(token)
 
     def _find(self, token: str, kind: Kind) -> WorkItem | None:
-        item = self._hub.leases.find(token)
+        item = self._hub.find_work_item(token, kind)
         if item is None:
             logger.debug("Dropped a completion that came late, or twice: %a", token)
-            return None
-        if item.kind is not kind:
-            raise InvalidError(
-                f"The completion token '{token}' is of an {item.kind.value}, not an {kind.value}."
-            )
         return item
-
-    def _take(self, item: WorkItem) -> None:
-        """Take a work item out that has been answered, to the credit of who has it."""
-        worker = item.holder or item.last_holder
-        if worker is not None:
-            worker.record.note(item.kind.value, self._seconds())
-        self._hub.take_item(item)
 
     def _seconds(self) -> float:
         return self._hub.now() / SECOND

@@ -18,6 +18,7 @@ from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import copy_fields, text_of, time_of
 from dts_emulator.engine.ids import check_entity_id
 from dts_emulator.engine.model import Instance
+from dts_emulator.engine.reruns import replaceable_statuses
 from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.messages import entity_metadata, instance_response
@@ -57,7 +58,7 @@ class Service:
             tags=request.tags,
         )
         copy_fields(request, started, "version", "input", "parentTraceContext")
-        instance_id = self._clients.start(started, scheduled_start, request)
+        instance_id = self._clients.start(started, scheduled_start, replaceable_statuses(request))
         return pb.CreateInstanceResponse(instanceId=instance_id)
 
     def GetInstance(self, request: pb.GetInstanceRequest, _: Call) -> pb.GetInstanceResponse:

@@ -13,8 +13,7 @@ from typing import Any
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
-from dts_emulator.engine.model import Entity, Instance
-from dts_emulator.engine.tally import Summary, Tally
+from dts_emulator.engine.model import Entity, Instance, Summary, Tally
 
 INSTANCE_COLUMNS = (
     "number", "hub", "id", "status", "created_at", "updated_at", "completed_at", "name", "search",

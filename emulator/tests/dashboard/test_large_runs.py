@@ -11,7 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from dts_emulator.dashboard.progress import progress_of
-from dts_emulator.engine.tally import Counting, Tally
+from dts_emulator.engine.model import Tally
+from dts_emulator.engine.tally import Counting
 from tests.dashboard.asking import asking, page
 from tests.dashboard.histories import History, at, ns
 from tests.dashboard.hubs import NUMBERS, ShownHub, family, make_instance, running

@@ -110,31 +110,33 @@ def with_status(status: pb.OrchestrationStatus) -> Instance:
     return instance
 
 
-def asking(*replaceable: pb.OrchestrationStatus, policy: bool = True) -> pb.CreateInstanceRequest:
-    chosen = pb.OrchestrationIdReusePolicy(replaceableStatus=replaceable)
-    return pb.CreateInstanceRequest(orchestrationIdReusePolicy=chosen if policy else None)
+def replaceable(*statuses: pb.OrchestrationStatus, policy: bool = True) -> frozenset[int]:
+    """Return the statuses that a request with this reuse policy lets a new instance replace."""
+    chosen = pb.OrchestrationIdReusePolicy(replaceableStatus=statuses)
+    request = pb.CreateInstanceRequest(orchestrationIdReusePolicy=chosen if policy else None)
+    return reruns.replaceable_statuses(request)
 
 
 @pytest.mark.parametrize("status", [COMPLETED, FAILED, TERMINATED])
 def test_without_a_policy_an_ended_instance_may_be_replaced(
     status: pb.OrchestrationStatus,
 ) -> None:
-    reruns.check_reuse(with_status(status), asking(policy=False))
+    reruns.check_reuse(with_status(status), replaceable(policy=False))
 
 
 @pytest.mark.parametrize("status", [RUNNING, PENDING, SUSPENDED])
 def test_without_a_policy_an_active_instance_is_in_the_way(status: pb.OrchestrationStatus) -> None:
     with pytest.raises(ExistsError, match="already exists"):
-        reruns.check_reuse(with_status(status), asking(policy=False))
+        reruns.check_reuse(with_status(status), replaceable(policy=False))
 
 
 def test_a_policy_may_let_a_running_instance_be_replaced() -> None:
-    reruns.check_reuse(with_status(RUNNING), asking(RUNNING, TERMINATED))
+    reruns.check_reuse(with_status(RUNNING), replaceable(RUNNING, TERMINATED))
 
 
 def test_a_policy_refuses_the_statuses_that_it_leaves_out() -> None:
     with pytest.raises(ExistsError, match="non-replaceable status COMPLETED"):
-        reruns.check_reuse(with_status(COMPLETED), asking(FAILED))
+        reruns.check_reuse(with_status(COMPLETED), replaceable(FAILED))
 
 
 @pytest.mark.parametrize("status", [RUNNING, PENDING, SUSPENDED])
@@ -142,7 +144,7 @@ def test_a_policy_that_contradicts_itself_is_refused_whatever_there_is(
     status: pb.OrchestrationStatus,
 ) -> None:
     with pytest.raises(InvalidError, match="cannot exclude 'Terminated' while also allowing"):
-        reruns.check_reuse(None, asking(status, COMPLETED))
+        replaceable(status, COMPLETED)
 
 
 # Rewind

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dts_emulator.engine.events import event, is_task_result
-from dts_emulator.engine.tally import Counting, Steps, Tally
+from dts_emulator.engine.model import Tally
+from dts_emulator.engine.tally import Counting, Steps
 
 STEPS = ["resize", "upload"]
 

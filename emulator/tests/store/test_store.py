@@ -7,10 +7,9 @@ from collections import Counter
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.dashboard.family import Families
+from dts_emulator.dashboard.progress import Families
 from dts_emulator.engine.events import event
-from dts_emulator.engine.model import Activity, Entity, Instance, Timer
-from dts_emulator.engine.tally import Summary, Tally
+from dts_emulator.engine.model import Activity, Entity, Instance, Summary, Tally, Timer
 from dts_emulator.store import Filter, Store, reader
 from tests.store.things import (
     TIME,
