@@ -170,6 +170,7 @@ class Emulator:
                 self.hubs[name] = self._new_hub(name, store=self._file.store(name))
             except UnavailableError as error:
                 raise self._file.damaged(error) from None
+        self._file.sign()
 
     def _is_ready(self) -> bool:
         return self.state == "ready" and all(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import sys
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,14 +29,52 @@ if sys.platform == "linux":
     import resource
 
 
-def test_a_file_in_use_is_refused_with_the_process_that_has_it(path: Path) -> None:
+def symbolic_link(path: Path) -> Path:
+    link = path.with_name("symbolic.db")
+    link.symlink_to(path)
+    return link
+
+
+def hard_link(path: Path) -> Path:
+    link = path.with_name("hard.db")
+    os.link(path, link)
+    return link
+
+
+def without_other_files(path: Path) -> Path:
+    """Remove what a user may take for left-overs of an emulator that was killed."""
+    for file in path.parent.iterdir():
+        if file != path:
+            file.unlink()
+    return path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes and links no open files")
+@pytest.mark.parametrize("also_named", [lambda path: path, symbolic_link, hard_link])
+@pytest.mark.parametrize("prepared", [lambda path: path, without_other_files])
+def test_a_file_in_use_is_refused_under_any_name_with_the_process_that_uses_it(
+    path: Path, also_named: Callable[[Path], Path], prepared: Callable[[Path], Path]
+) -> None:
     with emulator_of(path) as program:
-        said = refusal(path)
-        assert f"'{path}' is in use by another emulator (process {program.pid})" in said
+        name = also_named(prepared(path))
+        said = refusal(name)
+        assert f"'{name}' is in use by another emulator (process {program.pid})" in said
+
+
+def test_a_file_is_free_again_once_its_emulator_has_been_killed(path: Path) -> None:
+    with emulator_of(path) as program:
         program.kill()
     with emulator_of(path) as program:
         assert program.stop().status == 0
     assert [file.name for file in path.parent.iterdir()] == ["dev.db"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_the_state_is_readable_by_its_owner_only(path: Path) -> None:
+    with emulator_of(path) as program:
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+        program.stop()
+    assert modes == {"dev.db": 0o600, "dev.db-wal": 0o600, "dev.db-shm": 0o600}
 
 
 def foreign(path: Path) -> None:
@@ -119,7 +159,7 @@ def test_a_file_of_an_earlier_version_becomes_one_of_this_version(path: Path) ->
     fill(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
-            "ALTER TABLE instances DROP COLUMN summary; PRAGMA user_version = 1"
+            "ALTER TABLE instances DROP COLUMN summary; DROP TABLE process;PRAGMA user_version = 1"
         )
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         assert len(client.get_all_orchestration_states()) == 20

@@ -1,75 +1,64 @@
-"""Keeps a state file to one process: a file beside it, locked by the system until that ends."""
+"""Keeps a state file to one process, under whatever name that process opened it."""
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 if sys.platform == "win32":
     import msvcrt
 
+    # Locked bytes cannot be read by others on Windows: this one lies far beyond SQLite's.
+    _LOCK_BYTE = 2**40
+
     def _lock(descriptor: int) -> None:
-        # Beyond the text, so that others can read it.
-        os.lseek(descriptor, 1024, os.SEEK_SET)
+        os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
+        # SQLite locks byte ranges with fcntl(); flock() is independent of these, and is not
+        # released when SQLite closes one of its own descriptors of the file.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class InUseError(Exception):
-    """Another process has the file; `pid` is its number, None if it does not say."""
-
-    def __init__(self, pid: int | None) -> None:
-        super().__init__(f"in use by the process {pid}")
-        self.pid = pid
+    """Another process holds the lock."""
 
 
 class Exclusive:
-    """Has a file for itself until it is released, or the process ends in any way.
+    """Locks a file, which is created if it is missing, until release() or the process's end.
+
+    The lock is on the file itself, so that symbolic and hard links to it count too.
 
     Raises:
-        InUseError: another one has it.
-        OSError: the file beside it cannot be made.
+        InUseError: another process has locked the file.
+        OSError: the file cannot be opened or created.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._path = file.with_name(f"{file.name}-lock")
+    def __init__(self, path: Path) -> None:
         while True:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            # Nobody else may read inputs and outputs; SQLite gives its other files the same mode.
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                self._take()
-            except BaseException:
+                _lock(self._descriptor)
+            except OSError:
                 os.close(self._descriptor)
-                raise
-            if self._is_still_there():
-                break
-            os.close(self._descriptor)  # Released, and removed, by another one meanwhile.
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode())
-
-    def _take(self) -> None:
-        try:
-            _lock(self._descriptor)
-        except OSError:
-            text = self._path.read_text(encoding="utf-8", errors="replace").strip()
-            raise InUseError(int(text) if text.isdecimal() else None) from None
-
-    def _is_still_there(self) -> bool:
-        try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
-        except FileNotFoundError:
-            return False
+                raise InUseError from None
+            if _leads_to(path, self._descriptor):
+                return
+            os.close(self._descriptor)  # The file was replaced in the meantime.
 
     def release(self) -> None:
-        """Leave the file to others."""
-        # Removed before it is let go, so that nobody takes one that is about to go.
-        with suppress(OSError):  # Windows removes no open file; it is taken over as it is.
-            self._path.unlink()
+        """Let other processes lock the file."""
         os.close(self._descriptor)
+
+
+def _leads_to(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
