@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 from durabletask import history, task
+from durabletask.client import OrchestrationStatus
 from durabletask.entities import EntityInstanceId
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from dts_emulator import Emulator
+from dts_emulator.engine.events import LAST_SECOND, SECOND
+from dts_emulator.hub.skipping_clock import LATEST
+from tests.caller import Caller
 from tests.parts import GATES, RUNS, fail_once, pass_gate
 from tests.processes import wait_until
 from tests.programs import new_client, output_of, program_of, worker_of
+from tests.wire import wire_to
 
 # What a test that does skip time stays below by far, and one that does not never reaches.
 LIMIT_SECONDS = 30
@@ -151,3 +158,40 @@ def test_without_skip_time_a_timer_takes_its_time() -> None:
 def test_skip_time_goes_with_memory_alone() -> None:
     with pytest.raises(ValueError, match="leave db_file out"):
         Emulator(skip_time=True, db_file="dev.db")
+
+
+@pytest.mark.parametrize(
+    "seconds", [LAST_SECOND, LATEST // SECOND + 1], ids=["the last second", "the last year"]
+)
+def test_a_timer_that_the_protocol_cannot_outlive_stays_unfired_and_others_fire(
+    skipping: Emulator, seconds: int
+) -> None:
+    with wire_to(skipping) as wire:
+        caller = Caller(wire)
+        caller.start("endless")
+        work = caller.work()
+        never = pb.CreateTimerAction(fireAt=Timestamp(seconds=seconds, nanos=999_999_999))
+        caller.answer(next(work), pb.OrchestratorAction(id=1, createTimer=never))
+        work.cancel()  # type: ignore[attr-defined]
+    with program_of(skipping, sleeping) as client:
+        assert output_of(client, client.schedule_new_orchestration(sleeping, input=2)) == 2
+        state = client.get_orchestration_state("endless")
+        assert state is not None
+        assert state.runtime_status is OrchestrationStatus.RUNNING
+        assert state.last_updated_at.year < 2100
+
+
+def test_a_signal_for_the_end_of_time_lets_others_come_when_they_are_due(
+    skipping: Emulator,
+) -> None:
+    hub = skipping.hubs["default"]
+    with new_client(skipping) as client:
+        entity = EntityInstanceId("counter", "k")
+        last = datetime.max.replace(tzinfo=timezone.utc)
+        client.signal_entity(entity, "add", 1, signal_time=last)
+        before = hub.now()
+        client.signal_entity(
+            entity, "add", 1, signal_time=datetime.now(timezone.utc) + timedelta(hours=5)
+        )
+        wait_until(lambda: hub.now() - before > 4 * 3600 * SECOND, "the clock has skipped hours")
+        assert hub.now() < LATEST

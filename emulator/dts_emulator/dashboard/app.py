@@ -21,6 +21,7 @@ from dts_emulator.dashboard.models import HubView
 from dts_emulator.dashboard.pages import Pages
 from dts_emulator.dashboard.site import Site
 from dts_emulator.dashboard.start_page import StartPage
+from dts_emulator.engine.errors import UnavailableError
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -41,7 +42,7 @@ def create_app(
     return Starlette(
         routes=_routes(site, ready),
         middleware=[Middleware(Guard, allowed_hosts=tuple(allowed_hosts))],
-        exception_handlers={HTTPException: site.error},
+        exception_handlers={HTTPException: site.error, UnavailableError: site.unavailable},
     )
 
 

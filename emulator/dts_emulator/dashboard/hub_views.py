@@ -26,6 +26,7 @@ from dts_emulator.engine.events import kind_of
 from dts_emulator.engine.model import ENDED, Entity, Instance
 from dts_emulator.engine.reruns import status_name
 from dts_emulator.hub.leases import Kind, Leases, WorkerStream
+from dts_emulator.hub.messages import require_readable
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import Filter
 
@@ -69,14 +70,16 @@ def instance_view(hub: TaskHub, families: Families, instance: Instance) -> Insta
         tags=dict(instance.tags),
         children=len(hub.store.children(instance.instance_id)),
         progress=None if instance.has_ended else families.progress(instance),
+        problem=instance.problem,
     )
 
 
 def detail_of(hub: TaskHub, families: Families, instance: Instance) -> Callable[[], InstanceDetail]:
     """Read an instance; return what finishes the work without the lock."""
+    require_readable(instance)
     view = instance_view(hub, families, instance)
     events = list(instance.history)
-    arrived = [] if instance.has_ended else list(instance.inbox)
+    arrived = list(instance.inbox)
     given = dict(instance.given)
     values = instance.input, instance.output, instance.custom_status or None
     failure = instance.failure

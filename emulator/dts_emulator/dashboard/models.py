@@ -76,6 +76,7 @@ class InstanceView:
     """One row of the list of orchestration instances. Times are in UTC and aware of it.
 
     `children` is how many sub-orchestrations it has; `progress` counts its steps and theirs.
+    `problem` says why it cannot be read, where the state file is damaged.
     """
 
     instance_id: str
@@ -89,6 +90,7 @@ class InstanceView:
     tags: Mapping[str, str] = field(default_factory=dict)
     children: int = 0
     progress: Tally | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class ChildView:
 class InstanceDetail:
     """Everything about one instance. Input, output and custom status are JSON text.
 
-    `arrived` are the events that its orchestrator has not taken into its history yet.
+    `arrived` are the events that no turn has delivered, also those that came after a failure.
     `given` tells for an activity's number and the time it was scheduled at when a worker was
     given it first and last; None where nobody knows, as in a history from a file.
     """

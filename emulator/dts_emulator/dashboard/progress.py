@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from dts_emulator.dashboard import text
 from dts_emulator.dashboard.models import InstanceView
+from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.model import Instance, Summary, Tally
 from dts_emulator.engine.tally import Counting, summarized
 from dts_emulator.store import Store
@@ -141,4 +142,7 @@ class Families:
             counting = self._under_way[key] = Counting()
             if len(self._under_way) > REMEMBERED:
                 del self._under_way[next(iter(self._under_way))]
-        return summarized(instance, counting)
+        try:
+            return summarized(instance, counting)
+        except UnavailableError:  # A damaged record hides no page of others.
+            return Summary(Tally(), None)

@@ -70,6 +70,10 @@ class Site:
             return JSONResponse({"error": error.detail}, error.status_code)
         return self.page(request, "error.html", error.status_code, error=error)
 
+    def unavailable(self, request: Request, error: Exception) -> Response:
+        """Say that the state file cannot be read, as a page or as JSON."""
+        return self.error(request, HTTPException(503, str(error)))
+
 
 def _notice(asked: Mapping[str, str]) -> str | None:
     purged = asked.get("purged", "")

@@ -112,13 +112,15 @@ class _Reader:
 
     @read.register
     def _(self, event: h.TimerCreatedEvent) -> None:
-        self._start(event.event_id, event, "timer", "timer", json.dumps(event.fire_at.isoformat()))
+        # A history from a file may lack any field.
+        due = json.dumps(event.fire_at.isoformat()) if event.fire_at else None
+        self._start(event.event_id, event, "timer", "timer", due)
         self._turn_of[event.event_id] = self._turn
 
     @read.register
     def _(self, event: h.TimerFiredEvent) -> None:
         self._finish(event.timer_id, event, None)
-        if event.timer_id in self._turn_of:
+        if event.timer_id in self._turn_of and event.timer_id in self._index:
             turns = (self._turn_of[event.timer_id], self._turn)
             self._fired.setdefault(turns, deque()).append(self._index[event.timer_id])
 

@@ -1,7 +1,6 @@
-"""The history as one reads it: by time, in turns of the orchestrator, one line for each turn.
+"""The history in the protocol's order: in turns of the orchestrator, one line for each turn.
 
-A turn is stamped when a worker is given it, and takes in what has arrived before, under earlier
-times. A list by time never runs backwards: what arrived during a turn stands in that turn.
+A turn begins when a worker is given it. The events that it delivers have arrived before that.
 """
 
 from __future__ import annotations
@@ -63,16 +62,15 @@ class Turn:
 
 
 def log_of(detail: InstanceDetail) -> list[Entry]:
-    """Return all events of an instance by time; those of one moment stay in the history's order."""
-    known = [(event, False) for event in detail.history]
-    known += [(event, True) for event in detail.arrived]
-    known.sort(key=lambda entry: entry[0].timestamp)
+    """Return all events of an instance; those that no turn has delivered belong to the next one."""
     log: list[Entry] = []
     turn = 0
-    for number, (event, arrived) in enumerate(known, start=1):
+    for event in detail.history:
         turn += event_type(event) == "OrchestratorStarted"
         # What came before the first turn, the instance's own start, belongs to it.
-        log.append(Entry(number, max(turn, 1), event, arrived))
+        log.append(Entry(len(log) + 1, max(turn, 1), event, arrived=False))
+    for event in detail.arrived:
+        log.append(Entry(len(log) + 1, turn + 1, event, arrived=True))
     return log
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.effects import BatchReady, Effect, Operate, Send, SetTimer, StartOther
@@ -58,7 +60,10 @@ def _check_section(critical_section: str) -> None:
 def operate(entity: Entity, operation: pb.HistoryEvent, now: int) -> list[Effect]:
     """Queue an operation, or a request for the lock."""
     entity.queue.append(operation)
-    return advance(entity, now)
+    if not entity.locked_by or entity.batch:
+        return advance(entity, now)
+    # Thousands may wait for the end of a lock: each was looked at when it came.
+    return [BatchReady(entity.entity_id)] if _may_run(entity, operation) else []
 
 
 def advance(entity: Entity, now: int) -> list[Effect]:
@@ -89,15 +94,13 @@ def _lock(entity: Entity, request: pb.EntityLockRequestedEvent, now: int) -> lis
     return [Send(entity.locked_by, news, request.criticalSectionId)]
 
 
-def _runnable(entity: Entity) -> list[pb.HistoryEvent]:
-    """Return the operations up to the next request for the lock; all of them while it is held."""
-    operations: list[pb.HistoryEvent] = []
+def _runnable(entity: Entity) -> Iterator[pb.HistoryEvent]:
+    """Yield the operations up to the next request for the lock; all of them while it is held."""
     for item in entity.queue:
         if not item.HasField("entityLockRequested"):
-            operations.append(item)
+            yield item
         elif not entity.locked_by:
-            break
-    return operations
+            return
 
 
 def _may_run(entity: Entity, operation: pb.HistoryEvent) -> bool:
@@ -113,7 +116,7 @@ def take_batch(entity: Entity) -> list[pb.HistoryEvent]:
     A batch that has been given to a worker before, which is gone, is given again.
     """
     size = 0
-    for operation in _runnable(entity) if not entity.batch else []:
+    for operation in _runnable(entity) if not entity.batch else ():
         if size > BATCH_BYTES:
             break
         if _may_run(entity, operation):
@@ -159,15 +162,20 @@ def _refuse_bad_actions(entity: Entity, answer: pb.EntityBatchResult) -> None:
 
 def _reply(call: pb.EntityOperationCalledEvent, result: pb.OperationResult, now: int) -> Send:
     if result.HasField("failure"):
-        failed = pb.EntityOperationFailedEvent(
-            requestId=call.requestId, failureDetails=result.failure.failureDetails
-        )
-        news = event(now, entityOperationFailed=failed)
-    else:
-        completed = pb.EntityOperationCompletedEvent(requestId=call.requestId)
-        if result.success.HasField("result"):
-            completed.output.CopyFrom(result.success.result)
-        news = event(now, entityOperationCompleted=completed)
+        return call_failed(call, result.failure.failureDetails, now)
+    completed = pb.EntityOperationCompletedEvent(requestId=call.requestId)
+    if result.success.HasField("result"):
+        completed.output.CopyFrom(result.success.result)
+    news = event(now, entityOperationCompleted=completed)
+    return Send(call.parentInstanceId.value, news, call.requestId)
+
+
+def call_failed(
+    call: pb.EntityOperationCalledEvent, reason: pb.TaskFailureDetails, now: int
+) -> Send:
+    """Tell the caller of an operation that it has failed."""
+    failed = pb.EntityOperationFailedEvent(requestId=call.requestId, failureDetails=reason)
+    news = event(now, entityOperationFailed=failed)
     return Send(call.parentInstanceId.value, news, call.requestId)
 
 

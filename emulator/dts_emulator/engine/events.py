@@ -16,6 +16,10 @@ SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 MICROSECOND = 1_000
 
+# The last second that a Timestamp can say: the end of the year 9999.
+# https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp
+LAST_SECOND = 253_402_300_799
+
 # Protobuf reads no message that is nested more than 100 deep. An event lies in a work item.
 MAX_DEPTH = 80
 
@@ -62,7 +66,7 @@ def check_readable(message: Message, room: int = MAX_DEPTH) -> None:
 
 
 def _check_time(value: Timestamp, field: str) -> None:
-    if not (-62_135_596_800 <= value.seconds < 253_402_300_800 and 0 <= value.nanos < SECOND):
+    if not (-62_135_596_800 <= value.seconds <= LAST_SECOND and 0 <= value.nanos < SECOND):
         raise InvalidError(f"'{field}' is not a valid time.")
 
 

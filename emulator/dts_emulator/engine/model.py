@@ -85,7 +85,8 @@ class Instance:
     until that time has come. `rewind` is the event that the next turn rewinds the history with;
     `is_due` says that a turn is owed even if nothing has arrived. `given` tells for each activity
     (its task's number, when it was scheduled) when a worker was given it first and last. Once
-    it has ended, and waits for nothing more, `summary` spares others to read its history.
+    it has ended, and waits for nothing more, `summary` spares others to read its history. `problem`
+    says why an instance that has ended cannot be read, where its record is damaged.
     """
 
     instance_id: str
@@ -114,6 +115,7 @@ class Instance:
     trace: pb.OrchestrationTraceContext | None = None
     given: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     summary: Summary | None = None
+    problem: str | None = None
 
     @property
     def has_ended(self) -> bool:

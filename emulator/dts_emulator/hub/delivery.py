@@ -7,12 +7,14 @@ the task hub.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import effects as fx
 from dts_emulator.engine import entities, instances, outstanding, reruns
 from dts_emulator.engine.actions import child_of
+from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.events import text
 from dts_emulator.engine.failures import failure
 from dts_emulator.engine.model import Entity, Instance
@@ -75,7 +77,9 @@ class Delivery:
             effects += [one for one in ended if not isinstance(one, fx.StatusChanged)]
         self._store.remove(instance.instance_id)
         effects += [fx.DropTimers(instance.instance_id), fx.TurnGone(instance.instance_id)]
-        return effects + outstanding.dropped(instance)
+        with suppress(UnavailableError):  # One that has ended and is damaged can still be deleted.
+            effects += outstanding.dropped(instance)
+        return effects
 
     def put_entity(self, entity: Entity) -> None:
         """Keep an entity, unless nothing would be lost without it."""
@@ -110,12 +114,16 @@ class Delivery:
         self, parent_id: str, task_id: int, started: pb.ExecutionStartedEvent
     ) -> Effects:
         child_id = started.orchestrationInstance.instanceId
-        existing = self._store.instance(child_id)
-        if existing is None or (existing.has_ended and child_id != parent_id):
-            return self.create(started)
-        reason = failure(
-            "OrchestrationAlreadyExists", f"Orchestration instance '{child_id}' already exists."
-        )
+        try:
+            existing = self._store.instance(child_id)
+        except UnavailableError as error:
+            reason = failure("Unavailable", str(error))
+        else:
+            if existing is None or (existing.has_ended and child_id != parent_id):
+                return self.create(started)
+            reason = failure(
+                "OrchestrationAlreadyExists", f"Orchestration instance '{child_id}' already exists."
+            )
         event = instances.sub_orchestration_failed(task_id, reason, self._now())
         return [fx.Send(parent_id, event, task_id, child_id)]
 
@@ -147,7 +155,13 @@ class Delivery:
         return effects
 
     def _operate(self, entity_id: str, event: pb.HistoryEvent) -> Effects:
-        entity = self._store.entity(entity_id) or Entity(entity_id, self._now())
+        try:
+            entity = self._store.entity(entity_id) or Entity(entity_id, self._now())
+        except UnavailableError as error:
+            if not event.HasField("entityOperationCalled"):
+                raise
+            reason = failure("Unavailable", str(error))
+            return [entities.call_failed(event.entityOperationCalled, reason, self._now())]
         effects = entities.operate(entity, event, self._now())
         self.put_entity(entity)
         return effects

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.events import text, timestamp
 from dts_emulator.engine.model import Entity, Instance
 
 
 def orchestration_state(instance: Instance, with_payloads: bool) -> pb.OrchestrationState:
-    """Return the whole state of an instance; input and output only if asked for."""
+    """Return the whole state of an instance; input and output only if asked for.
+
+    Raises:
+        UnavailableError: the state file does not hold it any more.
+    """
+    require_readable(instance)
     state = pb.OrchestrationState(
         instanceId=instance.instance_id,
         name=instance.name,
@@ -30,6 +36,19 @@ def orchestration_state(instance: Instance, with_payloads: bool) -> pb.Orchestra
     if instance.completed_at is not None:
         state.completedTimestamp.CopyFrom(timestamp(instance.completed_at))
     return state
+
+
+def require_readable(instance: Instance) -> None:
+    """Refuse to tell of an instance whose record is damaged.
+
+    Raises:
+        UnavailableError: it names the instance, and says what to do.
+    """
+    if instance.problem is not None:
+        raise UnavailableError(
+            f"Orchestration instance '{instance.instance_id}' cannot be read from the state file: "
+            f"{instance.problem}. Purge it, or restore a copy of the file."
+        )
 
 
 def instance_response(instance: Instance, with_payloads: bool) -> pb.GetInstanceResponse:

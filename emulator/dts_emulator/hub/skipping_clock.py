@@ -8,8 +8,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from dts_emulator.engine.events import LAST_SECOND, SECOND
+
 if TYPE_CHECKING:
     from dts_emulator.hub.task_hub import TaskHub
+
+
+# Timers later than this do not fire. A clock beyond the year 9999 could not be told to anybody;
+# the year before that leaves time for what follows the last timer.
+LATEST = (LAST_SECOND - 365 * 24 * 3600) * SECOND
 
 
 class SkippingClock:
@@ -64,6 +71,8 @@ class SkippingClock:
             # From here on nothing fires but what the clock itself reaches.
             due = [hub.timers.next_due() for hub in self._hubs]
             first = min((time for time in due if time is not None), default=0)
+            if first > LATEST:
+                return
             self._skipped += max(0, first - self.now())
         for hub in self._hubs:
             hub.timers.look()

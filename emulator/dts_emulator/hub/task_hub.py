@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import effects as fx
 from dts_emulator.engine import entities, instances, outstanding
-from dts_emulator.engine.errors import InvalidError
+from dts_emulator.engine.errors import InvalidError, UnavailableError
 from dts_emulator.engine.events import MICROSECOND, SECOND
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
 from dts_emulator.engine.pace import pause_before_turn
@@ -25,6 +26,8 @@ from dts_emulator.hub.timers import Timers
 from dts_emulator.hub.waiters import Waiters
 from dts_emulator.store import Left, Store
 from dts_emulator.store.memory import MemoryStore
+
+logger = logging.getLogger("emulator")
 
 Effects = Iterable[fx.Effect]
 
@@ -152,10 +155,16 @@ class TaskHub:
         todo = deque(effects)
         while todo:
             effect = todo.popleft()
-            if isinstance(effect, fx.Delivered):
-                todo.extend(self._delivery.deliver(effect))
-            else:
+            if not isinstance(effect, fx.Delivered):
                 self._arrange(effect)
+                continue
+            try:
+                todo.extend(self._delivery.deliver(effect))
+            except UnavailableError as error:
+                # The other effects must not be lost with this one, whose target is damaged.
+                logger.error(
+                    "Dropped a %s of an unreadable record: %s", type(effect).__name__, error
+                )
 
     def _arrange(self, effect: fx.Work) -> None:
         match effect:

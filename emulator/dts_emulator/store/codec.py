@@ -120,12 +120,8 @@ def event_of(body: bytes) -> pb.HistoryEvent:
 
 def instance_values(row: Sequence[Any]) -> dict[str, Any]:
     """Return the fields of an instance that INSTANCE_COLUMNS hold."""
-    values = dict(zip(INSTANCE_COLUMNS, row, strict=True))
-    for name in ("number", "hub", "search", "is_active", "history_from", "inbox_from"):
-        del values[name]
-    values["instance_id"] = values.pop("id")
+    values = _plain_values(row)
     values["tags"] = json.loads(values["tags"])
-    values["is_due"] = bool(values["is_due"])
     for name, message in (
         ("failure", pb.TaskFailureDetails),
         ("trace", pb.OrchestrationTraceContext),
@@ -135,6 +131,27 @@ def instance_values(row: Sequence[Any]) -> dict[str, Any]:
             values[name] = message.FromString(values[name])
     if values["summary"] is not None:
         values["summary"] = _summary_of(values["summary"])
+    return values
+
+
+def damaged_values(row: Sequence[Any], problem: str) -> dict[str, Any]:
+    """Return the fields of an instance of which INSTANCE_COLUMNS hold unreadable ones."""
+    unreadable: dict[str, Any] = {
+        "tags": {},
+        "failure": None,
+        "trace": None,
+        "rewind": None,
+        "summary": None,
+    }
+    return {**_plain_values(row), **unreadable, "problem": problem}
+
+
+def _plain_values(row: Sequence[Any]) -> dict[str, Any]:
+    values = dict(zip(INSTANCE_COLUMNS, row, strict=True))
+    for name in ("number", "hub", "search", "is_active", "history_from", "inbox_from"):
+        del values[name]
+    values["instance_id"] = values.pop("id")
+    values["is_due"] = bool(values["is_due"])
     return values
 
 

@@ -21,6 +21,7 @@ from dts_emulator.store.codec import (
     ENTITY_COLUMNS,
     INSTANCE_COLUMNS,
     Part,
+    damaged_values,
     event_of,
     events_of,
     given_of,
@@ -33,7 +34,7 @@ from dts_emulator.store.trail import GivenTrail, Trail
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, DecodeError, ValueError) as error:
+    except (sqlite3.Error, DecodeError, ValueError, TypeError, KeyError) as error:
         raise UnavailableError(f"The emulator cannot read its state file: {error}.") from error
 
 
@@ -78,8 +79,8 @@ class _Large:
         vars(stored)[self._name] = value
 
 
-_STATUS, _HISTORY_FROM, _INBOX_FROM = map(
-    INSTANCE_COLUMNS.index, ("status", "history_from", "inbox_from")
+_STATUS, _IS_ACTIVE, _HISTORY_FROM, _INBOX_FROM = map(
+    INSTANCE_COLUMNS.index, ("status", "is_active", "history_from", "inbox_from")
 )
 _WAITS_FOR_NOTHING = (pb.ORCHESTRATION_STATUS_COMPLETED, pb.ORCHESTRATION_STATUS_TERMINATED)
 
@@ -123,8 +124,15 @@ class Reader:
             ).fetchall()
             return _large_values(row, record, parts)
 
+        try:
+            values = {"problem": None, **instance_values(row)}
+        except (DecodeError, ValueError, TypeError, KeyError) as error:
+            if row[_IS_ACTIVE]:
+                raise
+            # Only what is still to come of an instance must be readable.
+            values = damaged_values(row, f"{type(error).__name__}: {error}")
         stored = Stored.__new__(Stored)
-        vars(stored).update(instance_values(row), turn=None, read_more=read_more)
+        vars(stored).update(values, turn=None, read_more=read_more)
         return stored, record
 
     @_in_words()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from random import Random
+
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
-from google.protobuf.json_format import Parse
+from google.protobuf.json_format import MessageToJson, Parse, SerializeToJsonError
+from httpx2 import Response
 
 from tests.dashboard.asking import HOST, asking
-from tests.dashboard.histories import fan_out_fan_in
+from tests.dashboard.histories import History, fan_out_fan_in
 from tests.dashboard.hubs import ShownHub, finished_run
+from tests.fuzz.messages import random_message
 
 HUB = "/taskhubs/default"
 OURS = {"Origin": HOST}
@@ -50,6 +55,36 @@ def test_a_file_that_is_no_history_is_refused_in_words(content: bytes) -> None:
     answer = asking(ShownHub()).post("/history", files={"file": ("h", content)}, headers=OURS)
     assert answer.status_code == 400
     assert 'href="/history"' in answer.text
+
+
+def test_a_timer_without_its_time_is_shown_without_it() -> None:
+    history = History().turn(0).started("run").add(0.1, 1, timerCreated=pb.TimerCreatedEvent())
+    answer = opened(pb.HistoryChunk(events=history.raw))
+    assert answer.status_code == 200
+    assert "timer" in answer.text
+
+
+def test_a_timer_with_the_number_of_an_unknown_step_is_shown() -> None:
+    history = History().turn(0).started("run").failed(0.1, 7).fired(0.2, 7)
+    assert opened(pb.HistoryChunk(events=history.raw)).status_code == 200
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_history_of_random_events_is_shown_or_refused(seed: int) -> None:
+    random = Random(seed)
+    chunk = pb.HistoryChunk(events=History().turn(0).started("run").raw)
+    while len(chunk.events) < 20:
+        event = random_message(pb.HistoryEvent, random)
+        with suppress(SerializeToJsonError):  # Some random times have no JSON form.
+            MessageToJson(event)
+            chunk.events.append(event)
+    assert opened(chunk).status_code in (200, 400)
+
+
+def opened(chunk: pb.HistoryChunk) -> Response:
+    """Open a history as a file; return the page that shows it."""
+    content = MessageToJson(chunk).encode()
+    return asking(ShownHub()).post("/history", files={"file": ("h", content)}, headers=OURS)
 
 
 def test_a_history_that_is_not_open_any_more_says_so() -> None:

@@ -1,10 +1,15 @@
-"""The history as one reads it: by time, one line for each turn."""
+"""The history in the protocol's order: one line for each turn."""
 
 from __future__ import annotations
 
+import re
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
 from dts_emulator.dashboard.models import InstanceDetail
+from dts_emulator.dashboard.sdk_history import public_event
 from dts_emulator.dashboard.turns import log_of, turns_of
-from tests.dashboard.asking import page
+from tests.dashboard.asking import page, plain
 from tests.dashboard.histories import History, at
 from tests.dashboard.hubs import ShownHub, make_instance
 
@@ -24,20 +29,19 @@ def detail_of(history: History) -> InstanceDetail:
     return detail
 
 
-def test_the_log_never_runs_backwards() -> None:
-    times = [entry.timestamp for entry in log_of(detail_of(late()))]
-    assert times == sorted(times)
-    assert len(times) == len(late().raw)
+def test_the_log_has_the_order_of_the_downloaded_file() -> None:
+    downloaded = [public_event(event) for event in late().raw]
+    assert [entry.event for entry in log_of(detail_of(late()))] == downloaded
 
 
-def test_what_arrives_during_a_turn_stands_in_it() -> None:
+def test_an_answer_stands_in_the_turn_that_it_starts() -> None:
     turns = turns_of(log_of(detail_of(late())), 0, 100)
     assert [(turn.number, turn.counts) for turn in turns] == [
-        (1, {"ExecutionStarted": 1, "TaskScheduled": 2, "TaskCompleted": 2}),
-        (2, {"TaskCompleted": 1, "TaskScheduled": 1}),
-        (3, {"ExecutionCompleted": 1}),
+        (1, {"ExecutionStarted": 1, "TaskScheduled": 2}),
+        (2, {"TaskCompleted": 2, "TaskScheduled": 1}),
+        (3, {"TaskCompleted": 1, "ExecutionCompleted": 1}),
     ]
-    assert turns[0].timestamp == at(0)
+    assert turns[0].timestamp == at(0.01)
 
 
 def test_a_turn_on_two_pages_is_counted_as_a_whole_and_said_to_go_on() -> None:
@@ -54,6 +58,21 @@ def test_an_event_that_no_turn_has_taken_in_is_marked() -> None:
     shown = page(ShownHub(instance), RUN)
     assert "for the next turn" in shown
     assert '<span class="badge completed">' in shown, "the step is done, whoever knows of it"
+
+
+def test_results_that_come_after_a_failure_count_as_completed_steps_everywhere() -> None:
+    history = History().turn(0).started("run", "1")
+    for number in range(1, 6):
+        history.scheduled(0.1, number)
+    history.turn(1).failed(0.9, 1).ended(1.1, status=pb.ORCHESTRATION_STATUS_FAILED)
+    instance = make_instance(status="FAILED", history=history)
+    for number in range(2, 6):
+        instance.inbox += History().completed(1.5, number).raw
+    shown = plain(page(ShownHub(instance), RUN))
+    assert "5 of 5 steps done, 1 failed" in shown
+    assert re.search(r"All 5 \S+ Completed 4 \S+ Failed 1 ", shown)
+    assert "Unfinished" not in shown
+    assert "after the end" in shown
 
 
 def test_a_turn_is_one_line_until_it_is_opened() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -226,6 +227,36 @@ def test_a_message_to_what_is_no_entity_fails_the_orchestration(bad_id: str) -> 
     signalled = pb.EntityOperationSignaledEvent(operation="x", targetInstanceId=text(bad_id))
     instance = running(asking("entityOperationSignaled", signalled))
     assert instance.status == pb.ORCHESTRATION_STATUS_FAILED
+
+
+class _Counting(list[pb.HistoryEvent]):
+    """A queue that counts how many of its items are looked at."""
+
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[pb.HistoryEvent]:
+        for item in super().__iter__():
+            self.looked_at += 1
+            yield item
+
+
+@pytest.mark.parametrize("locked_by", [None, "holder"])
+def test_a_signal_costs_the_same_however_many_wait(locked_by: str | None) -> None:
+    entity = new_entity()
+    entity.locked_by, entity.critical_section = locked_by, locked_by and "s"
+    entity.queue = queue = _Counting([signal() for _ in range(20_000)])
+    effects = entities.operate(entity, signal(), NOW)
+    assert queue.looked_at <= 1
+    assert effects == ([] if locked_by else [fx.BatchReady(entity.entity_id)])
+
+
+def test_a_call_of_the_locks_holder_runs_before_the_signals_that_wait() -> None:
+    entity = new_entity()
+    entity.locked_by, entity.critical_section = "holder", "s"
+    entity.queue = [signal() for _ in range(3)]
+    offered = entities.operate(entity, call("holder"), NOW)
+    assert offered == [fx.BatchReady(entity.entity_id)]
+    assert entities.take_batch(entity) == [call("holder")]
 
 
 def test_an_entity_signals_another_and_starts_an_orchestration() -> None:
