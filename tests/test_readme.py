@@ -21,7 +21,7 @@ from hosting.errors import explain
 from scheduler import ConfigurationError, Scheduler
 from tests.conftest import endpoint_of
 from tests.hosting.test_errors import call_error
-from tests.processes import PROJECT, run, running
+from tests.processes import FREE_PORTS, PROJECT, run, running
 from tests.system.test_outage import emulator_at, port_of
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -110,7 +110,7 @@ def failing_item() -> str:
 
 def file_in_use() -> str:
     with tempfile.TemporaryDirectory() as folder, Emulator(db_file=Path(folder) / "dev.db"):
-        return run("-m", "dts_emulator", "--db-file", f"{folder}/dev.db", "--port", "0").stderr
+        return run("-m", "dts_emulator", "--db-file", f"{folder}/dev.db", *FREE_PORTS).stderr
 
 
 def async_activity() -> str:

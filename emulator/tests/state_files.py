@@ -9,14 +9,13 @@ from pathlib import Path
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import TaskHubGrpcClient
 
-from tests.processes import Program, endpoint_of, running
+from tests.processes import FREE_PORTS, Program, endpoint_of, running
 
 
 @contextmanager
 def emulator_of(path: Path, *arguments: str) -> Iterator[Program]:
     """Run an emulator on free ports with its state in a file."""
-    ports = ("--port", "0", "--dashboard-port", "0")
-    with running("-m", "dts_emulator", *ports, "--db-file", str(path), *arguments) as program:
+    with running("-m", "dts_emulator", *FREE_PORTS, "--db-file", str(path), *arguments) as program:
         program.wait_for_line("Task hubs")
         yield program
 
@@ -34,7 +33,7 @@ def client_of(program: Program) -> Iterator[TaskHubGrpcClient]:
 
 def refusal(path: Path) -> str:
     """Return what an emulator says that cannot use its file; it ends with the status 2."""
-    with running("-m", "dts_emulator", "--port", "0", "--db-file", str(path)) as program:
+    with running("-m", "dts_emulator", *FREE_PORTS, "--db-file", str(path)) as program:
         finished = program.finish()
     assert finished.status == 2
     assert finished.stdout == ""
