@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the emulator until SIGINT or SIGTERM.
 
     Returns:
-        0 after a signal; 2 for a wrong argument, a port that is in use, or a state file that
-        cannot be used.
+        0 after a signal; 1 if the last changes could not be written; 2 for a wrong argument, a
+        port that is in use, or a state file that cannot be used.
     """
     process.open_missing_streams()
     log: process.Log | None = None
@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace) -> int:
         pass
     logger.info("Stopping")
     emulator.stop()
-    return 0
+    return 0 if emulator.problem is None else 1
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -172,10 +172,14 @@ class Emulator:
                 raise self._file.damaged(error) from None
         self._file.sign()
 
+    @property
+    def problem(self) -> str | None:
+        """Why the state cannot be kept; after the end: why the last changes are lost."""
+        problems = (hub.store.problem for hub in self.hubs.values())
+        return next(filter(None, problems), None)
+
     def _is_ready(self) -> bool:
-        return self.state == "ready" and all(
-            hub.store.problem is None for hub in self.hubs.values()
-        )
+        return self.state == "ready" and self.problem is None
 
     def _start_dashboard(self) -> None:
         if self.dashboard_port is None:

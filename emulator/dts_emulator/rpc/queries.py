@@ -18,6 +18,9 @@ ANSWER_BYTES = 2 * 1024 * 1024
 PAGE_SIZE = 1000
 IDS_PAGE_SIZE = 100
 
+# The last moment of the year 9999 in nanoseconds since 1970 has so many.
+TIME_DIGITS = 21
+
 Item = TypeVar("Item")
 Part = TypeVar("Part", pb.OrchestrationState, pb.EntityMetadata)
 
@@ -141,6 +144,6 @@ def _key(token: str, what: str) -> Key | None:
     if not token:
         return None
     time, _, instance_id = token.partition("|")
-    if not (time.isascii() and time.isdecimal() and len(time) < 20 and instance_id):
+    if not (time.isascii() and time.isdecimal() and len(time) <= TIME_DIGITS and instance_id):
         raise InvalidError(f"The {what} is none that this scheduler has given.")
     return int(time), instance_id

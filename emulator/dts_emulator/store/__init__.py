@@ -7,7 +7,7 @@ count_by_status, entities) are asked for between changes, never in the middle of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol
@@ -34,6 +34,18 @@ class Filter:
     top_level: bool = False
     tag: tuple[str, str | None] | None = None
 
+    def takes(self, instance: Instance) -> bool:
+        """Return whether an instance is wanted."""
+        return (
+            (not self.statuses or instance.status in self.statuses)
+            and _is_between(instance.created_at, self.created_from, self.created_to)
+            and _is_between(instance.completed_at, self.completed_from, self.completed_to)
+            and instance.instance_id.startswith(self.prefix)
+            and (not self.top_level or instance.parent_id is None)
+            and (self.tag is None or _has_tag(instance, *self.tag))
+            and (not self.search or _has_text(instance, self.search))
+        )
+
 
 @dataclass(frozen=True)
 class EntityFilter:
@@ -43,6 +55,29 @@ class EntityFilter:
     modified_from: int | None = None
     modified_to: int | None = None
     with_stateless: bool = False
+
+    def takes(self, entity: Entity) -> bool:
+        """Return whether an entity is wanted."""
+        return (
+            entity.entity_id.startswith(self.prefix)
+            and _is_between(entity.updated_at, self.modified_from, self.modified_to)
+            and (self.with_stateless or entity.state is not None)
+        )
+
+
+def _has_text(instance: Instance, text: str) -> bool:
+    return text.casefold() in f"{instance.instance_id}\n{instance.name}".casefold()
+
+
+def _has_tag(instance: Instance, key: str, value: str | None) -> bool:
+    return key in instance.tags and value in (None, instance.tags[key])
+
+
+def _is_between(time: int | None, start: int | None, end: int | None) -> bool:
+    """Return whether a time is in a range; one that has not come is in every open one alone."""
+    if time is None:
+        return start is None and end is None
+    return (start is None or time >= start) and (end is None or time < end)
 
 
 @dataclass(frozen=True)
@@ -55,6 +90,25 @@ class Left:
 
 # Where a page ends: the time by which instances are ordered, and the ID.
 Key = tuple[int, str]
+
+
+def creation_key(instance: Instance) -> Key:
+    """Return where an instance stands in the order of creation."""
+    return instance.created_at, instance.instance_id
+
+
+def completion_key(instance: Instance) -> Key:
+    """Return where an instance that has ended stands in the order of completion."""
+    assert instance.completed_at is not None
+    return instance.completed_at, instance.instance_id
+
+
+def page(
+    found: Iterable[Instance], key: Callable[[Instance], Key], after: Key | None, limit: int
+) -> list[Instance]:
+    """Return the first of `found` in the order of their keys, those after the key `after`."""
+    following = (one for one in found if after is None or key(one) > after)
+    return sorted(following, key=key)[:limit]
 
 
 class Store(Protocol):
@@ -145,6 +199,12 @@ class Store(Protocol):
 
         Raises:
             UnavailableError: that cannot be now; it will be once the problem is over.
+        """
+
+    def when_kept(self, done: Callable[[str | None], None]) -> None:
+        """Call `done` with None once all that was put is kept for good, from any thread.
+
+        When that cannot be now, it is called with the reason.
         """
 
     def close(self) -> None:

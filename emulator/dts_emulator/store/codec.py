@@ -14,6 +14,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
 from dts_emulator.engine.model import Entity, Instance, Summary, Tally
+from dts_emulator.store.trail import Given
 
 INSTANCE_COLUMNS = (
     "number", "hub", "id", "status", "created_at", "updated_at", "completed_at", "name", "search",
@@ -57,7 +58,8 @@ def instance_row(instance: Instance, number: int, hub: int, trails: tuple[int, i
         number, hub, instance.instance_id, int(instance.status), instance.created_at,
         instance.updated_at, instance.completed_at, instance.name, "", instance.version,
         instance.parent_id, instance.parent_task, instance.execution_id,
-        instance.scheduled_start, instance.starts_at, instance.custom_status, instance.tags,
+        stored_time(instance.scheduled_start), stored_time(instance.starts_at),
+        instance.custom_status, instance.tags,
         instance.failure, instance.trace, instance.rewind,
         # A turn that a worker has is offered to another one after the emulator's end.
         int(instance.is_due or instance.turn is not None), int(is_active(instance)), *trails,
@@ -90,7 +92,7 @@ def body_of(kind: Part, content: Any) -> bytes:
     if kind in (Part.INPUT, Part.OUTPUT):
         return str(content).encode()
     if kind is Part.GIVEN:
-        return pack(f"<{4 * len(content)}q", *chain.from_iterable(content))
+        return pack(f"<{4 * len(content)}q", *chain.from_iterable(map(_stored_given, content)))
     return pb.HistoryChunk(events=content).SerializeToString()
 
 
@@ -107,10 +109,49 @@ def given_of(bodies: Iterable[bytes]) -> dict[tuple[int, int], tuple[int, int]]:
     """Return what was given, of which later parts count."""
     given: dict[tuple[int, int], tuple[int, int]] = {}
     for body in bodies:
-        for task, scheduled, first, last in iter_unpack("<4q", body):
+        for values in iter_unpack("<4q", body):
+            task, scheduled, first, last = _given_of_stored(*values)
             given.pop((task, scheduled), None)  # What is noted last comes last.
             given[task, scheduled] = first, last
     return given
+
+
+def _stored_given(given: Given) -> Given:
+    """Return four numbers of 64 bits; what of a time is beyond lies above the task's 32 bits."""
+    task, scheduled, first, last = given
+    beyond, time = _split(scheduled, 64)
+    return (beyond << 32) + task, time, first, last
+
+
+def _given_of_stored(task: int, scheduled: int, first: int, last: int) -> Given:
+    beyond, task = _split(task, 32)
+    return task, (beyond << 64) + scheduled, first, last
+
+
+def _split(number: int, bits: int) -> tuple[int, int]:
+    """Return a number as a multiple of 2**bits, and a signed number of `bits` bits to be added."""
+    beyond = (number + (1 << (bits - 1))) >> bits
+    return beyond, number - (beyond << bits)
+
+
+def stored_time(time: int | None) -> int | bytes | None:
+    """Return a time as SQLite takes it: one that 64 bits do not hold as bytes.
+
+    Bytes do not compare with numbers: this is for times that no query asks for.
+    """
+    if time is None or within_64_bits(time) == time:
+        return time
+    return time.to_bytes(16, "big", signed=True)
+
+
+def time_of_stored(value: int | bytes | None) -> int | None:
+    """Return the time that `stored_time` has been given."""
+    return int.from_bytes(value, "big", signed=True) if isinstance(value, bytes) else value
+
+
+def within_64_bits(time: int) -> int:
+    """Return the nearest time that 64 bits hold: all times that a query compares lie between."""
+    return max(-(2**63), min(time, 2**63 - 1))
 
 
 def event_of(body: bytes) -> pb.HistoryEvent:
@@ -152,6 +193,8 @@ def _plain_values(row: Sequence[Any]) -> dict[str, Any]:
         del values[name]
     values["instance_id"] = values.pop("id")
     values["is_due"] = bool(values["is_due"])
+    for name in ("scheduled_start", "starts_at"):
+        values[name] = time_of_stored(values[name])
     return values
 
 

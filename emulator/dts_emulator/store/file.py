@@ -12,6 +12,7 @@ from threading import Lock
 from dts_emulator.store.exclusive import Exclusive, InUseError
 from dts_emulator.store.schema import ForeignFileError, prepare
 from dts_emulator.store.sqlite import SqliteStore
+from dts_emulator.store.writer import LostFileError
 
 # How long to wait for a program, such as a SQLite shell, that has the file locked for a moment.
 PATIENCE_SECONDS = 5.0
@@ -49,6 +50,7 @@ class StateFile:
             self._exclusive.release()
             raise
         self._numbers = itertools.count(self._last_number() + 1)
+        self._identities = {path: _identity(path) for path in self._files()}
 
     def store(self, task_hub: str) -> SqliteStore:
         """Return the store of a task hub, with what the file has of it."""
@@ -63,6 +65,7 @@ class StateFile:
             self._mutex,
             str(self.path),
             self._numbers.__next__,
+            self._check_place,
         )
         self._stores.append(store)
         return store
@@ -81,6 +84,18 @@ class StateFile:
             store.close()
         self._connection.close()
         self._exclusive.release()
+
+    def _files(self) -> list[Path]:
+        """Return the files without which nothing is found again: SQLite's log holds the news."""
+        return [self.path, self.path.with_name(f"{self.path.name}-wal")]
+
+    def _check_place(self) -> None:
+        for path, identity in self._identities.items():
+            if _identity(path) != identity:
+                raise LostFileError(
+                    f"'{path}' was moved, removed or replaced; put it back, or start the "
+                    "emulator again"
+                )
 
     def _take(self) -> Exclusive:
         folder = self.path.absolute().parent
@@ -173,3 +188,12 @@ class StateFile:
             for table in tables
         ]
         return max(number or 0 for number in found)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other one, None where there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

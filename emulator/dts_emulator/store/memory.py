@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import RLock
 
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
-from dts_emulator.store import EntityFilter, Filter, Key, Left
+from dts_emulator.store import (
+    EntityFilter,
+    Filter,
+    Key,
+    Left,
+    completion_key,
+    creation_key,
+    page,
+)
 
 
 class MemoryStore:
@@ -49,27 +57,16 @@ class MemoryStore:
 
     def by_creation(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
         """Return instances by creation time and ID, those after the key `after`."""
-        found = [(i.created_at, i.instance_id) for i in self._matching(wanted)]
-        return self._page(found, after, limit)
+        return page(self._matching(wanted), creation_key, after, limit)
 
     def by_completion(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
         """Return ended instances by completion time and ID, those after the key `after`."""
-        found = [
-            (i.completed_at, i.instance_id)
-            for i in self._matching(wanted)
-            if i.completed_at is not None
-        ]
-        return self._page(found, after, limit)
-
-    def _page(self, keys: list[Key], after: Key | None, limit: int) -> list[Instance]:
-        following = sorted(key for key in keys if after is None or key > after)
-        return [self._instances[instance_id] for _, instance_id in following[:limit]]
+        found = (one for one in self._matching(wanted) if one.completed_at is not None)
+        return page(found, completion_key, after, limit)
 
     def newest(self, wanted: Filter, offset: int, limit: int) -> tuple[list[Instance], int]:
         """Return a page of the newest instances, and how many there are in all."""
-        found = sorted(
-            self._matching(wanted), key=lambda i: (i.created_at, i.instance_id), reverse=True
-        )
+        found = sorted(self._matching(wanted), key=creation_key, reverse=True)
         return found[offset : offset + limit], len(found)
 
     def count_by_status(self, wanted: Filter) -> dict[int, int]:
@@ -91,7 +88,7 @@ class MemoryStore:
     def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Entity]:
         """Return entities by ID, those after the ID `after`."""
         ids = sorted(key for key in self._entities if key > after)
-        found = [self._entities[key] for key in ids if _is_wanted(self._entities[key], wanted)]
+        found = [self._entities[key] for key in ids if wanted.takes(self._entities[key])]
         return found[:limit]
 
     def put_timer(self, timer: Timer) -> None:
@@ -132,38 +129,12 @@ class MemoryStore:
     def keep(self) -> None:
         """Do nothing: there is nothing that would outlive the process."""
 
+    def when_kept(self, done: Callable[[str | None], None]) -> None:
+        """Call `done` at once: there is nothing that would outlive the process."""
+        done(None)
+
     def close(self) -> None:
         """Do nothing: there is nothing that would outlive the process."""
 
     def _matching(self, wanted: Filter) -> Iterable[Instance]:
-        search = wanted.search.casefold()
-        return (
-            i
-            for i in self._instances.values()
-            if (not wanted.statuses or i.status in wanted.statuses)
-            and _is_between(i.created_at, wanted.created_from, wanted.created_to)
-            and _is_between(i.completed_at, wanted.completed_from, wanted.completed_to)
-            and i.instance_id.startswith(wanted.prefix)
-            and (not wanted.top_level or i.parent_id is None)
-            and (wanted.tag is None or _has_tag(i, *wanted.tag))
-            and search in f"{i.instance_id}\n{i.name}".casefold()
-        )
-
-
-def _has_tag(instance: Instance, key: str, value: str | None) -> bool:
-    return key in instance.tags and value in (None, instance.tags[key])
-
-
-def _is_wanted(entity: Entity, wanted: EntityFilter) -> bool:
-    return (
-        entity.entity_id.startswith(wanted.prefix)
-        and _is_between(entity.updated_at, wanted.modified_from, wanted.modified_to)
-        and (wanted.with_stateless or entity.state is not None)
-    )
-
-
-def _is_between(time: int | None, start: int | None, end: int | None) -> bool:
-    """Return whether a time is in a range; one that has not come is in every open one alone."""
-    if time is None:
-        return start is None and end is None
-    return (start is None or time >= start) and (end is None or time < end)
+        return filter(wanted.takes, self._instances.values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from weakref import WeakKeyDictionary
 
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
@@ -34,9 +34,10 @@ class Pending:
         self._new_number = new_number
         self._taken = 0
         self._records: WeakKeyDictionary[Item, Record] = WeakKeyDictionary()
-        self._changed: dict[str, Item] = {}
-        self._gone: dict[str, int] = {}
-        self._ended: deque[tuple[int, Item]] = deque()
+        # By ID, in the order of the last change of each, with its number.
+        self._unsaved: dict[str, tuple[int, Item]] = {}
+        # By ID: the number of the last removal, and of the rows that do not count any more.
+        self._gone: dict[str, tuple[int, tuple[int, ...]]] = {}
         self._timers: dict[Timer, int] = {}
         self._left: dict[int, tuple[int, Left]] = {}
         self._next = Changes(0)
@@ -49,16 +50,20 @@ class Pending:
     def put(self, item: Item) -> None:
         """Take note that an instance or entity is new or has changed."""
         self.last += 1
-        self._changed[id_of(item)] = item
+        item_id = id_of(item)
+        self._unsaved.pop(item_id, None)  # What changes last comes last.
+        self._unsaved[item_id] = self.last, item
 
     def remove(self, item: Item) -> None:
         """Take note that an instance or entity is to be forgotten."""
         self.last += 1
-        self._changed.pop(id_of(item), None)
+        item_id = id_of(item)
+        self._unsaved.pop(item_id, None)
         record = self._records.pop(item, None)
         if record is None or not record.is_on_disk:
             return
-        self._gone[id_of(item)] = self.last
+        _, earlier = self._gone.get(item_id, (0, ()))
+        self._gone[item_id] = self.last, (*earlier, record.number)
         is_instance = isinstance(item, Instance)
         removed = self._next.removed_instances if is_instance else self._next.removed_entities
         removed.append(record.number)
@@ -66,6 +71,19 @@ class Pending:
     def is_gone(self, item_id: str) -> bool:
         """Return whether what is on disk with this ID does not count any more."""
         return item_id in self._gone
+
+    def unsaved(self) -> Iterator[Item]:
+        """Return the instances and entities of which the file does not have all."""
+        return (item for _, item in self._unsaved.values())
+
+    def outdated(self) -> list[int]:
+        """Return the numbers of the rows on disk that have changed or are gone."""
+        numbers = [number for _, gone in self._gone.values() for number in gone]
+        for item in self.unsaved():
+            record = self._records.get(item)
+            if record is not None:
+                numbers.append(record.number)
+        return numbers
 
     def know_timer(self, number: int, timer: Timer) -> None:
         """Take note of a timer that is on disk."""
@@ -113,31 +131,30 @@ class Pending:
         if self.last == self._taken:
             return None
         changes, self._next = self._next, Changes(0)
-        changes.until = self._taken = self.last
-        for item in self._changed.values():
+        taken, self._taken = self._taken, self.last
+        changes.until = self.last
+        for item in self._untaken(taken):
             record = self._records.get(item)
             if record is None:
                 record = self._records[item] = Record(self._new_number())
-            record.is_on_disk, record.taken = True, self.last
+            record.is_on_disk = True
             if isinstance(item, Instance):
                 self._take_instance(item, record, changes)
             else:
                 self._take_entity(item, record, changes)
-            if not is_active(item):
-                self._ended.append((self.last, item))
-        self._changed = {}
         return changes
+
+    def _untaken(self, taken: int) -> list[Item]:
+        latest = takewhile(lambda entry: entry[0] > taken, reversed(self._unsaved.values()))
+        return [item for _, item in latest][::-1]
 
     def written(self, until: int) -> list[Item]:
         """Take note of what is on disk; return what has no need to stay in memory any more."""
-        self._gone = {key: last for key, last in self._gone.items() if last > until}
-        leaving: list[Item] = []
-        while self._ended and self._ended[0][0] <= until:
-            taken, item = self._ended.popleft()
-            record = self._records.get(item)
-            if record is not None and record.taken == taken and id_of(item) not in self._changed:
-                leaving.append(item)
-        return leaving
+        self._gone = {key: gone for key, gone in self._gone.items() if gone[0] > until}
+        saved = list(takewhile(lambda entry: entry[0] <= until, self._unsaved.values()))
+        for _, item in saved:
+            del self._unsaved[id_of(item)]
+        return [item for _, item in saved if not is_active(item)]
 
     def _take_instance(self, instance: Instance, record: Record, changes: Changes) -> None:
         number = record.number

@@ -26,6 +26,7 @@ from dts_emulator.store.codec import (
     events_of,
     given_of,
     instance_values,
+    time_of_stored,
 )
 from dts_emulator.store.trail import GivenTrail, Trail
 
@@ -40,14 +41,10 @@ def _in_words() -> Iterator[None]:
 
 @dataclass(eq=False)
 class Record:
-    """What is on disk of an instance or entity, whose rows have `number`.
-
-    `taken` is the number of the last change that the writer has been given of it.
-    """
+    """What is on disk of an instance or entity, whose rows have `number`."""
 
     number: int
     is_on_disk: bool = False
-    taken: int = 0
     history: Trail = field(default_factory=Trail)
     inbox: Trail = field(default_factory=Trail)
     queue: Trail = field(default_factory=Trail)
@@ -180,7 +177,12 @@ class Reader:
     def timers(self) -> list[tuple[int, Timer]]:
         """Return the timers that no instance's history tells of, with their numbers."""
         rows = self.rows("SELECT number, due, target, event FROM timers WHERE hub = ?")
-        return [(number, Timer(due, target, event_of(body))) for number, due, target, body in rows]
+        found = []
+        for number, stored, target, body in rows:
+            due = time_of_stored(stored)
+            assert due is not None
+            found.append((number, Timer(due, target, event_of(body))))
+        return found
 
     @_in_words()
     def left(self) -> list[tuple[int, Left]]:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from queue import SimpleQueue
 from threading import Lock, RLock
 from typing import Any
 from weakref import WeakValueDictionary
 
 from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
-from dts_emulator.store import EntityFilter, Filter, Key, Left
+from dts_emulator.store import (
+    EntityFilter,
+    Filter,
+    Key,
+    Left,
+    completion_key,
+    creation_key,
+    page,
+)
 from dts_emulator.store.lists import Lists
 from dts_emulator.store.pending import Pending
 from dts_emulator.store.reader import Reader
-from dts_emulator.store.writer import Changes, Writer
+from dts_emulator.store.writer import Changes, Done, Writer
 
 
 class SqliteStore:
@@ -30,6 +39,7 @@ class SqliteStore:
         writing: a connection that all task hubs of the file share, under `mutex`.
         name: what the user calls the file.
         new_number: returns a number for new rows.
+        check_place: raises LostFileError once the file's name leads elsewhere.
     """
 
     def __init__(
@@ -40,18 +50,19 @@ class SqliteStore:
         mutex: Lock,
         name: str,
         new_number: Callable[[], int],
+        check_place: Callable[[], None],
     ) -> None:
         self.lock = RLock()
         self._connection = reading
         self._reader = Reader(reading, hub)
-        self._lists = Lists(self._reader)
         self._pending = Pending(hub, new_number)
+        self._lists = Lists(self._reader, self._pending.outdated)
         self._instances: dict[str, Instance] = {}
         self._entities: dict[str, Entity] = {}
         self._children: defaultdict[str, set[str]] = defaultdict(set)
         self._read: WeakValueDictionary[str, Instance] = WeakValueDictionary()
         self._read_entities: WeakValueDictionary[str, Entity] = WeakValueDictionary()
-        self._writer = Writer(writing, mutex, name, self)
+        self._writer = Writer(writing, mutex, name, self, check_place)
 
     # Instances
 
@@ -96,35 +107,42 @@ class SqliteStore:
         }
         return sorted(on_disk | self._children.get(parent_id, set()))
 
+    # Lists: what the file has, but for what has changed since, and that from memory.
+
     def by_creation(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
         """Return instances by creation time and ID, those after the key `after`."""
-        self._writer.flush()
-        return self._instances_of(self._lists.by_creation(wanted, after, limit))
+        saved = map(self._instance_of, self._lists.by_creation(wanted, after, limit))
+        return page([*saved, *self._unsaved(wanted)], creation_key, after, limit)
 
     def by_completion(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
         """Return ended instances by completion time and ID, those after the key `after`."""
-        self._writer.flush()
-        return self._instances_of(self._lists.by_completion(wanted, after, limit))
+        saved = map(self._instance_of, self._lists.by_completion(wanted, after, limit))
+        unsaved = (one for one in self._unsaved(wanted) if one.completed_at is not None)
+        return page([*saved, *unsaved], completion_key, after, limit)
 
     def newest(self, wanted: Filter, offset: int, limit: int) -> tuple[list[Instance], int]:
         """Return a page of the newest instances, and how many there are in all."""
-        self._writer.flush()
-        rows, count = self._lists.newest(wanted, offset, limit)
-        return self._instances_of(rows), count
+        unsaved = self._unsaved(wanted)
+        # The page begins at one of these places of the file, depending on how many come before.
+        first = max(0, offset - len(unsaved))
+        rows, count = self._lists.newest(wanted, first, offset - first + limit)
+        found = sorted([*map(self._instance_of, rows), *unsaved], key=creation_key, reverse=True)
+        return found[offset - first :][:limit], count + len(unsaved)
 
     def count_by_status(self, wanted: Filter) -> dict[int, int]:
         """Return how many of the wanted instances have each status."""
-        self._writer.flush()
-        return self._lists.count_by_status(wanted)
+        counts = Counter(self._lists.count_by_status(wanted))
+        counts.update(int(one.status) for one in self._unsaved(wanted))
+        return dict(counts)
 
-    def _instances_of(self, rows: Iterable[Any]) -> list[Instance]:
-        return [instance for row in rows if (instance := self._instance_of(row)) is not None]
+    def _unsaved(self, wanted: Filter) -> list[Instance]:
+        unsaved = self._pending.unsaved()
+        return [one for one in unsaved if isinstance(one, Instance) and wanted.takes(one)]
 
-    def _instance_of(self, row: Any) -> Instance | None:
+    def _instance_of(self, row: Any) -> Instance:
         instance_id = row[2]
         known = self._instances.get(instance_id) or self._read.get(instance_id)
-        # While nothing can be written, the file may still have what is gone.
-        if known is not None or self._pending.is_gone(instance_id):
+        if known is not None:
             return known
         instance, record = self._reader.instance_of(row)
         self._read[instance_id] = instance
@@ -175,9 +193,11 @@ class SqliteStore:
 
     def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Entity]:
         """Return entities by ID, those after the ID `after`."""
-        self._writer.flush()
-        ids = [row[2] for row in self._lists.entities(wanted, after, limit)]
-        return [entity for one in ids if (entity := self.entity(one)) is not None]
+        rows = self._lists.entities(wanted, after, limit)
+        saved = [entity for row in rows if (entity := self.entity(row[2])) is not None]
+        unsaved = (one for one in self._pending.unsaved() if isinstance(one, Entity))
+        found = [*saved, *(one for one in unsaved if one.entity_id > after and wanted.takes(one))]
+        return sorted(found, key=lambda entity: entity.entity_id)[:limit]
 
     # Timers and activities that no history tells of
 
@@ -245,7 +265,15 @@ class SqliteStore:
 
     def keep(self) -> None:
         """Wait until all that was put is on disk. Called without the task hub's lock."""
-        self._writer.wait(self._pending.last)
+        result: SimpleQueue[str | None] = SimpleQueue()
+        self.when_kept(result.put)
+        problem = result.get()
+        if problem is not None:
+            raise UnavailableError(problem)
+
+    def when_kept(self, done: Done) -> None:
+        """Call `done` with None once all that was put is on disk, or with why it cannot be."""
+        self._writer.when_written(self._pending.last, done)
 
     def close(self) -> None:
         """Write what was put, and end."""

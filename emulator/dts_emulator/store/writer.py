@@ -6,12 +6,11 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.store.codec import (
     ENTITY_COLUMNS,
     INSTANCE_COLUMNS,
@@ -19,6 +18,7 @@ from dts_emulator.store.codec import (
     Part,
     body_of,
     finished_row,
+    stored_time,
 )
 
 logger = logging.getLogger("emulator")
@@ -28,6 +28,9 @@ GATHER_SECONDS = 0.1
 
 # How long to wait before the next attempt when writing has failed.
 RETRY_SECONDS = 1.0
+
+# How long the writer may be idle before it looks whether the file is still there.
+CHECK_SECONDS = 1.0
 
 # Rows in one statement: each statement costs a turn of Python's interpreter lock.
 ROWS_AT_ONCE = 32
@@ -71,11 +74,22 @@ class Changes:
         _insert(connection, "entities", ENTITY_COLUMNS, self.entities)
         parts = ((owner, kind, until, body_of(kind, c)) for owner, kind, until, c in self.parts)
         _insert(connection, "parts", PART_COLUMNS, parts)
-        timers = ((*row, event.SerializeToString()) for *row, event in self.timers)
+        timers = (
+            (number, hub, stored_time(due), target, event.SerializeToString())
+            for number, hub, due, target, event in self.timers
+        )
         _insert(connection, "timers", ("number", "hub", "due", "target", "event"), timers)
         left = ((*row, event.SerializeToString()) for *row, event in self.left)
         names = ("number", "hub", "instance_id", "version", "event")
         _insert(connection, "left_activities", names, left)
+
+
+# Called with None when changes are on disk, or with the reason why they cannot be now.
+Done = Callable[[str | None], None]
+
+
+class LostFileError(Exception):
+    """The file's name leads to another file, or to none."""
 
 
 class Source(Protocol):
@@ -95,19 +109,27 @@ class Writer:
         connection: to the state file, under `mutex`, with which other task hubs share it.
         name: what the user calls the file.
         source: where changes come from.
+        check_place: raises LostFileError once the file's name leads elsewhere.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, mutex: threading.Lock, name: str, source: Source
+        self,
+        connection: sqlite3.Connection,
+        mutex: threading.Lock,
+        name: str,
+        source: Source,
+        check_place: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._mutex = mutex
         self._name = name
         self._source = source
+        self._check_place = check_place
         self._pending: deque[Changes] = deque()
         self._state = threading.Condition()
-        self._is_dirty = self._is_closing = False
-        self._asked = self._written = 0
+        self._is_dirty = self._is_closing = self._has_ended = False
+        self._written = 0
+        self._waiting: list[tuple[int, Done]] = []
         self.problem: str | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -119,29 +141,20 @@ class Writer:
                 self._is_dirty = True
                 self._state.notify_all()
 
-    def wait(self, until: int) -> None:
-        """Return when all changes up to a number are on disk.
+    def when_written(self, until: int, done: Done) -> None:
+        """Write now, and call `done` when all changes up to a number are on disk.
 
-        Raises:
-            UnavailableError: they cannot be written now.
+        It gets None, or the reason why they cannot be written now.
         """
         with self._state:
-            if until > self._asked:
-                self._asked = until
-                self._state.notify_all()
-            while self._written < until:
-                if self.problem is not None or not self._thread.is_alive():
-                    raise UnavailableError(self.problem or "The emulator is stopping.")
-                self._state.wait(RETRY_SECONDS)
-
-    def flush(self) -> None:
-        """Write what has changed, now. Called under the task hub's lock, between changes.
-
-        When that cannot be, it is left for later.
-        """
-        self._collect()
-        with suppress(sqlite3.Error):
-            self._write_pending()
+            reason = self.problem
+            if reason is None and until > self._written:
+                if not self._has_ended:
+                    self._waiting.append((until, done))
+                    self._state.notify_all()
+                    return
+                reason = "The emulator is stopping."
+        done(reason)
 
     def close(self) -> None:
         """Write what is left, and end."""
@@ -153,62 +166,97 @@ class Writer:
             logger.error("%s The last changes are lost.", self.problem)
 
     def _run(self) -> None:
-        while True:
-            with self._state:
-                self._state.wait_for(lambda: self._is_dirty or self._pending or self._is_closing)
+        try:
+            while self._write_next():
+                pass
+        except BaseException as error:  # Whatever it is: it must not go unnoticed.
+            logger.exception("An internal error ends all writing to %s", self._name)
+            self._fail(
+                f"The emulator cannot write to {self._name} any more, because of an internal "
+                f"error ({type(error).__name__}: {error}). Its log tells more. Start it again: "
+                "it goes on from what it has written."
+            )
+        with self._state:
+            self._has_ended = True
+        self._tell_waiting(self.problem or "The emulator is stopping.")
+
+    def _write_next(self) -> bool:
+        """Wait for changes and write them; return whether there may be more."""
+        with self._state:
+            if self._state.wait_for(self._has_work, CHECK_SECONDS):
                 self._state.wait_for(self._is_urgent, GATHER_SECONDS)
-                is_last = self._is_closing
+            is_last = self._is_closing
             self._is_dirty = False  # Before changes are collected: later ones wake it again.
-            self._collect()
-            try:
-                self._write_pending()
-            except sqlite3.Error:
-                with self._state:
-                    self._state.wait_for(lambda: self._is_closing, RETRY_SECONDS)
-            if is_last:
-                return
-
-    def _is_urgent(self) -> bool:
-        return self._is_closing or self._asked > self._written
-
-    def _collect(self) -> None:
         changes = self._source.take()
         if changes is not None:
             self._pending.append(changes)
+        try:
+            self._write_pending()
+        except (sqlite3.Error, LostFileError) as error:
+            if not _may_pass(error):
+                raise
+            self._note_problem(error)
+            with self._state:
+                self._state.wait_for(lambda: self._is_closing, RETRY_SECONDS)
+        return not is_last
+
+    def _has_work(self) -> bool:
+        return bool(self._is_dirty or self._pending or self._waiting or self._is_closing)
+
+    def _is_urgent(self) -> bool:
+        return bool(self._is_closing or self._waiting)
 
     def _write_pending(self) -> None:
+        batch = list(self._pending)
         with self._mutex:
-            batch = list(self._pending)
-            if not batch:
-                return
-            try:
+            self._check_place()
+            if batch:
                 with _transaction(self._connection):
                     for changes in batch:
                         changes.write(self._connection)
-            except sqlite3.Error as error:
-                self._fail(error)
-                raise
-            for _ in batch:
-                self._pending.popleft()
-        self._source.written(batch[-1].until)
+                # Nobody is told that this is kept if it went to a file that is gone.
+                self._check_place()
+        self._pending.clear()
+        if batch:
+            self._source.written(batch[-1].until)
         with self._state:
-            self._written = max(self._written, batch[-1].until)
+            if batch:
+                self._written = batch[-1].until
             if self.problem is not None:
                 logger.warning("%s can be written again", self._name)
                 self.problem = None
-            self._state.notify_all()
+            done = [call for until, call in self._waiting if until <= self._written]
+            self._waiting = [one for one in self._waiting if one[0] > self._written]
+        for call in done:
+            call(None)
 
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _note_problem(self, error: Exception) -> None:
+        if self.problem is None:
+            logger.error("%s cannot be written: %s", self._name, error)
+        self._fail(cannot_write(self._name, error))
+
+    def _fail(self, problem: str) -> None:
         with self._state:
-            if self.problem is None:
-                logger.error("%s cannot be written: %s", self._name, error)
-            self.problem = cannot_write(self._name, error)
-            self._state.notify_all()
+            self.problem = problem
+        self._tell_waiting(problem)
+
+    def _tell_waiting(self, reason: str) -> None:
+        with self._state:
+            waiting, self._waiting = self._waiting, []
+        for _, done in waiting:
+            done(reason)
 
 
 def cannot_write(name: str, why: object) -> str:
     """Return what callers are told while nothing can be written."""
     return f"The emulator cannot write to {name}: {why}. It goes on by itself once it can."
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether an error is of the file or its disk, not of what was to be written."""
+    return isinstance(error, sqlite3.OperationalError | LostFileError) or (
+        type(error) is sqlite3.DatabaseError
+    )
 
 
 @contextmanager

@@ -1,0 +1,108 @@
+"""A state file that cannot be written any more: noticed, said, and no change taken meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import grpc
+import pytest
+
+from dts_emulator.store.file import StateFile
+from tests.processes import Program, running, wait_until
+from tests.state_files import client_of, emulator_of
+from tests.test_command_line import health_of
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody move an open file")
+
+INTERNAL_ERROR = """
+import sys
+from dts_emulator import __main__
+from dts_emulator.store.writer import Changes
+
+def write(self, connection):
+    raise OverflowError("too large for SQLite")
+
+Changes.write = write
+sys.exit(__main__.main())
+"""
+
+
+def move(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    other = path.with_name("other.db")
+    StateFile(other).close()
+    other.rename(path)
+
+
+def remove_log(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").unlink()
+
+
+def refused_start(program: Program) -> str:
+    """Return why an emulator refuses to start an orchestration."""
+    with client_of(program) as client, pytest.raises(grpc.RpcError) as refused:
+        client.schedule_new_orchestration("o")
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    return str(refused.value.details())
+
+
+@pytest.mark.parametrize("harm", [move, remove, replace, remove_log])
+def test_a_file_that_is_moved_or_replaced_is_noticed_without_a_call(
+    path: Path, harm: Callable[[Path], None]
+) -> None:
+    with emulator_of(path) as program:
+        with client_of(program) as client:
+            client.schedule_new_orchestration("o")
+        harm(path)
+        wait_until(lambda: health_of(program) == 503, "the health check says so")
+        assert "was moved, removed or replaced" in refused_start(program)
+        assert program.stderr.count("was moved, removed or replaced") == 1
+        assert program.stop().status == 1
+
+
+def test_the_emulator_goes_on_once_its_file_is_back(path: Path) -> None:
+    away = path.with_name("elsewhere.db")
+    with emulator_of(path) as program, client_of(program) as client:
+        path.rename(away)
+        wait_until(lambda: health_of(program) == 503, "the loss is noticed")
+        away.rename(path)
+        wait_until(lambda: health_of(program) == 200, "it is well again")
+        kept = client.schedule_new_orchestration("o")
+        assert "can be written again" in program.stderr
+        assert program.stop().status == 0
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT id FROM instances").fetchall() == [(kept,)]
+
+
+def test_no_change_is_acknowledged_that_went_to_a_file_that_is_gone(path: Path) -> None:
+    with emulator_of(path) as program:
+        copy = path.with_name("copy.db")
+        shutil.copy(path, copy)
+        copy.rename(path)
+        assert "was moved, removed or replaced" in refused_start(program)  # At once: no wait.
+        program.kill()
+
+
+def test_an_internal_error_of_the_writer_is_noticed(path: Path) -> None:
+    ports = ("--port", "0", "--dashboard-port", "0")
+    with running("-c", INTERNAL_ERROR, *ports, "--db-file", str(path)) as program:
+        program.wait_for_line("Task hubs")
+        for _ in range(2):
+            assert "OverflowError: too large for SQLite" in refused_start(program)
+        assert health_of(program) == 503
+        finished = program.stop()
+    assert finished.status == 1
+    assert finished.stderr.count("Traceback") == 1
+    assert "The last changes are lost." in finished.stderr
