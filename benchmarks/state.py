@@ -23,16 +23,17 @@ from dts_emulator.store.file import StateFile
 from scheduler import Scheduler
 
 STEPS = 200
+RUNS, RUN_ITEMS = 30, 10
 IN_FLIGHT, PER_INSTANCE = 100_000, 1000
 ENDED = 200_000
 MIB = 1024 * 1024
 
-# (items per second, CPU seconds, MB in the file, ms a step)
-Sample = tuple[float, float, float, float]
+# (items per second, CPU seconds, MB in the file, ms a step, ms a run of RUN_ITEMS)
+Sample = tuple[float, float, float, float, float]
 
 
 def memory_and_file(count: int, repeats: int, folder: Path) -> list[str]:
-    """Measure instant items and single steps, the state in memory and in a file by turns."""
+    """Measure instant items, steps and small runs, the state in memory and in a file by turns."""
     samples: dict[bool, list[Sample]] = {False: [], True: []}
     for _ in range(repeats):
         for in_file, found in samples.items():
@@ -41,18 +42,21 @@ def memory_and_file(count: int, repeats: int, folder: Path) -> list[str]:
         in_file: [median(column) for column in zip(*found, strict=True)]
         for in_file, found in samples.items()
     }
-    ratio = rows[True][0] / rows[False][0]
+    speed_kept = rows[True][0] / rows[False][0]
+    run_in_memory, run_in_file = rows[False][4], rows[True][4]
     return [
         f"| state | items per second ({count:,} instant items) | emulator CPU per 1,000 "
-        "| file per 1,000 items | one step after the other |",
-        "|---|---|---|---|---|",
+        f"| file per 1,000 items | one step after the other | a run of {RUN_ITEMS} instant items |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {'`--db-file`' if in_file else 'in memory'} | {speed:,.0f} | {cpu:.2f} s "
-            f"| {f'{size:.2f} MB' if in_file else '-'} | {step:.1f} ms |"
-            for in_file, (speed, cpu, size, step) in rows.items()
+            f"| {f'{size:.2f} MB' if in_file else '-'} | {step:.1f} ms | {run:.1f} ms |"
+            for in_file, (speed, cpu, size, step, run) in rows.items()
         ),
         "",
-        f"With a file: {ratio:.0%} of the items per second in memory.",
+        f"With a file: {speed_kept:.0%} of the items per second in memory (at least 85 %); a run "
+        f"of {RUN_ITEMS} instant items takes {run_in_file / run_in_memory:.2f} times as long, "
+        f"{run_in_file - run_in_memory:.1f} ms more (at most 50 ms).",
     ]
 
 
@@ -64,10 +68,11 @@ def _sample(count: int, folder: Path, *, in_file: bool) -> Sample:
         running.run_client(1, 60)  # Warms up: threads, imports.
         wall = running.run_client(count, 600) or float("nan")
         cpu_seconds = running.emulator.used.cpu_seconds
-        step = _seconds_per_step(running.endpoint)
+        step, run = _step_and_run(running.endpoint)
     size = path.stat().st_size if in_file else 0
     path.unlink(missing_ok=True)
-    return count / wall, cpu_seconds / count * 1000, size / count / 1000, step * 1000
+    speed, cpu = count / wall, cpu_seconds / count * 1000
+    return speed, cpu, size / count / 1000, step * 1000, run * 1000
 
 
 def chain(ctx: task.OrchestrationContext, length: int) -> Any:
@@ -76,13 +81,21 @@ def chain(ctx: task.OrchestrationContext, length: int) -> Any:
         yield ctx.call_activity(step, input=number)
 
 
+def fan_out(ctx: task.OrchestrationContext, items: int) -> Any:
+    """Run steps at once."""
+    return (yield task.when_all([ctx.call_activity(step, input=n) for n in range(items)]))
+
+
 def step(_: task.ActivityContext, number: int) -> int:
     """Do nothing."""
     return number
 
 
-def _seconds_per_step(endpoint: str) -> float:
-    """Return how long one step of a chain takes. It has a task hub of its own."""
+def _step_and_run(endpoint: str) -> tuple[float, float]:
+    """Return how long one step of a chain takes, and a run of RUN_ITEMS, in seconds.
+
+    They have a task hub of their own.
+    """
     quiet = logging.getLogger("benchmarks")
     quiet.setLevel(logging.CRITICAL)
     target = Scheduler(endpoint=endpoint, task_hub="steps").connection()
@@ -91,17 +104,20 @@ def _seconds_per_step(endpoint: str) -> float:
         DurableTaskSchedulerClient(**target, logger=quiet) as client,
     ):
         worker.add_orchestrator(chain)
+        worker.add_orchestrator(fan_out)
         worker.add_activity(step)
         worker.start()
 
-        def run(steps: int) -> None:
-            started = client.schedule_new_orchestration(chain, input=steps)
+        def seconds(orchestrator: Any, steps: int) -> float:
+            start = time.monotonic()
+            started = client.schedule_new_orchestration(orchestrator, input=steps)
             client.wait_for_orchestration_completion(started, timeout=600)
+            return time.monotonic() - start
 
-        run(5)  # Warms up.
-        start = time.monotonic()
-        run(STEPS)
-        return (time.monotonic() - start) / STEPS
+        for orchestrator in (chain, fan_out):
+            seconds(orchestrator, 5)  # Warms up.
+        run = median(seconds(fan_out, RUN_ITEMS) for _ in range(RUNS))
+        return seconds(chain, STEPS) / STEPS, run
 
 
 def after_a_kill(folder: Path) -> list[str]:

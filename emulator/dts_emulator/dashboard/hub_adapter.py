@@ -107,9 +107,11 @@ class Overview:
     def history_file(self, instance_id: str) -> str:
         """Return an instance's history as the protocol has it in JSON."""
         try:
-            return history_json(self._clients.history(instance_id))
+            with self._hub.lock:
+                events = self._clients.history(instance_id)
         except NotFoundError:
             raise KeyError(instance_id) from None
+        return history_json(events)
 
     # Entities
 

@@ -13,9 +13,8 @@ from dts_emulator.engine.errors import NotFoundError
 from dts_emulator.engine.events import event, text
 from dts_emulator.engine.ids import check_instance_id, new_id
 from dts_emulator.engine.model import Entity, Instance
-from dts_emulator.hub.messages import instance_response
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.waiters import Waiter
+from dts_emulator.hub.waiters import STOPPING, Waiter
 from dts_emulator.store import Filter
 
 # How many instances a purge takes before others get their turn.
@@ -56,13 +55,13 @@ class Clients:
         """Answer now or later, when the instance is far enough; return how to stop waiting."""
         with self._hub.lock:
             instance = self._hub.store.instance(instance_id)
-            if self._hub.is_closed:
-                answer = None
+            refusal = STOPPING if self._hub.is_closed else self._hub.store.problem
+            if refusal is not None:
+                self._hub.waiters.reply(waiter, refusal)
             elif instance is not None and waiter.is_enough(instance):
-                answer = instance_response(instance, waiter.with_payloads)
+                self._hub.waiters.answer(instance, [waiter])
             else:
                 return self._stop_of(instance_id, self._hub.waiters.add(instance_id, waiter))
-            self._hub.waiters.reply(waiter, answer)
         return lambda: None
 
     def _stop_of(self, instance_id: str, number: int) -> Callable[[], None]:
@@ -132,9 +131,8 @@ class Clients:
             self._hub.change(self._existing(instance_id), reruns.rewind, news)
 
     def history(self, instance_id: str) -> list[pb.HistoryEvent]:
-        """Return all that an instance's orchestrator has seen."""
-        with self._hub.lock:
-            return list(self._existing(instance_id).history)
+        """Return all that an instance's orchestrator has seen. Called under the lock."""
+        return list(self._existing(instance_id).history)
 
     def _existing(self, instance_id: str) -> Instance:
         instance = self._hub.store.instance(instance_id)
@@ -170,7 +168,7 @@ class Clients:
         end = None if timeout is None else time.monotonic() + timeout
         purged = 0
         while end is None or time.monotonic() < end:
-            with self._hub.lock:
+            with self._hub.telling():
                 page = self._hub.store.by_completion(wanted, None, PURGE_PAGE)
                 ids = [instance.instance_id for instance in page]
             if not ids:

@@ -73,7 +73,7 @@ class TaskHub:
         # A worker may still answer with a completion token of an emulator that is gone.
         first_token = random.SystemRandom().getrandbits(60)
         self.leases = Leases(lease_grace, itertools.count(first_token))
-        self.waiters = Waiters()
+        self.waiters = Waiters(self.store.when_kept)
         self.timers = Timers(self._fire, clock, settled)
         self._settled = settled
         self.is_closed = False
@@ -105,9 +105,23 @@ class TaskHub:
             UnavailableError: it cannot be kept at present.
         """
         self.store.check()
-        with self.lock:
+        with self.telling():
             yield
-        self.store.keep()
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Hold the lock for an answer, or a refusal, that tells of the state.
+
+        What it tells is kept for good before the block is left.
+
+        Raises:
+            UnavailableError: it cannot be kept at present, and must not be told.
+        """
+        try:
+            with self.lock:
+                yield
+        finally:
+            self.store.keep()
 
     def close(self) -> None:
         """End every worker's stream and every client's wait."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -13,26 +13,35 @@ from dts_emulator.engine.model import Instance
 from dts_emulator.hub.messages import instance_response
 from dts_emulator.hub.senders import Senders
 
-Reply = Callable[[pb.GetInstanceResponse | None], None]
+STOPPING = "The emulator is stopping."
+
+# An answer, or the reason why there is none.
+Answer = pb.GetInstanceResponse | str
 
 
 @dataclass(frozen=True)
 class Waiter:
-    """A client that is answered, by `reply`, once `is_enough`; None sends it away unanswered.
+    """A client that is answered, by `reply`, once `is_enough`.
 
     `peer` is the connection that it has come by.
     """
 
     is_enough: Callable[[Instance], bool]
     with_payloads: bool
-    reply: Reply
+    reply: Callable[[Answer], None]
     peer: str = ""
 
 
 class Waiters:
-    """The clients that wait for instances of one task hub. Called under the task hub's lock."""
+    """The clients that wait for instances of one task hub. Called under the task hub's lock.
 
-    def __init__(self) -> None:
+    Args:
+        when_kept: calls what it is given once the present state is kept, with None, or with the
+            reason why it cannot be.
+    """
+
+    def __init__(self, when_kept: Callable[[Callable[[str | None], None]], None]) -> None:
+        self._when_kept = when_kept
         self._numbers = itertools.count()
         self._waiting: dict[str, dict[int, Waiter]] = {}
         self._senders = Senders()
@@ -58,14 +67,25 @@ class Waiters:
         waiters = self._waiting.get(instance.instance_id)
         if not waiters:
             return
+        satisfied = [number for number, one in waiters.items() if one.is_enough(instance)]
+        if satisfied:
+            self.answer(instance, [waiters[number] for number in satisfied])
+        for number in satisfied:
+            self.remove(instance.instance_id, number)
+
+    def answer(self, instance: Instance, waiters: Sequence[Waiter]) -> None:
+        """Tell clients what an instance is by now, as soon as that is kept."""
         # Thousands may wait for the same: they share one message.
         answer = cache(partial(instance_response, instance))
-        for number, waiter in list(waiters.items()):
-            if waiter.is_enough(instance):
-                self.remove(instance.instance_id, number)
-                self.reply(waiter, answer(waiter.with_payloads))
+        answers = [(waiter, answer(waiter.with_payloads)) for waiter in waiters]
 
-    def reply(self, waiter: Waiter, answer: pb.GetInstanceResponse | None) -> None:
+        def send(problem: str | None) -> None:
+            for waiter, response in answers:
+                self.reply(waiter, response if problem is None else problem)
+
+        self._when_kept(send)
+
+    def reply(self, waiter: Waiter, answer: Answer) -> None:
         """Send a client its answer, without waiting until it is sent."""
         self._senders.send(waiter.peer, partial(waiter.reply, answer))
 
@@ -74,5 +94,5 @@ class Waiters:
         waiting, self._waiting = self._waiting, {}
         for waiters in waiting.values():
             for waiter in waiters.values():
-                self.reply(waiter, None)
+                self.reply(waiter, STOPPING)
         self._senders.close()

@@ -23,11 +23,14 @@ from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.messages import entity_metadata, instance_response
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.waiters import Reply, Waiter
+from dts_emulator.hub.waiters import Answer, Waiter
 from dts_emulator.hub.worker_api import Workers, new_stream
 from dts_emulator.rpc import queries
 
 Call = grpc.ServicerContext
+
+# Sends a message of a call that is answered later; None ends the call.
+Reply = Callable[[pb.GetInstanceResponse | None], None]
 
 # The protocol's limit on the IDs in one request.
 MAX_IDS = 500
@@ -63,7 +66,7 @@ class Service:
 
     def GetInstance(self, request: pb.GetInstanceRequest, _: Call) -> pb.GetInstanceResponse:
         """Return an instance's state, or that there is none."""
-        with self._hub.lock:
+        with self._hub.telling():
             instance = self._clients.find(request.instanceId)
             if instance is None:
                 return pb.GetInstanceResponse(exists=False)
@@ -127,14 +130,14 @@ class Service:
         self, request: pb.QueryInstancesRequest, _: Call
     ) -> pb.QueryInstancesResponse:
         """List instances by creation time, in pages that fit into one message."""
-        with self._hub.lock:
+        with self._hub.telling():
             return queries.instances(self._hub.store, request.query)
 
     def ListInstanceIds(
         self, request: pb.ListInstanceIdsRequest, _: Call
     ) -> pb.ListInstanceIdsResponse:
         """List the IDs of ended instances by completion time, in pages."""
-        with self._hub.lock:
+        with self._hub.telling():
             return queries.instance_ids(self._hub.store, request)
 
     def PurgeInstances(
@@ -184,7 +187,11 @@ class Service:
         self, request: pb.StreamInstanceHistoryRequest, _: Call
     ) -> Iterator[pb.HistoryChunk]:
         """Stream an instance's history, in chunks that fit into one message."""
-        return queries.history_chunks(self._clients.history(request.instanceId))
+        # A worker that runs a turn asks for what its work item leaves out.
+        reading = self._hub.lock if request.forWorkItemProcessing else self._hub.telling()
+        with reading:
+            events = self._clients.history(request.instanceId)
+        return queries.history_chunks(events)
 
     def SignalEntity(self, request: pb.SignalEntityRequest, _: Call) -> pb.SignalEntityResponse:
         """Queue an operation of an entity, now or for later."""
@@ -195,7 +202,7 @@ class Service:
 
     def GetEntity(self, request: pb.GetEntityRequest, _: Call) -> pb.GetEntityResponse:
         """Return an entity; one without state does not exist."""
-        with self._hub.lock:
+        with self._hub.telling():
             entity = self._clients.entity(request.instanceId)
             if entity is None:
                 return pb.GetEntityResponse(exists=False)
@@ -204,7 +211,7 @@ class Service:
 
     def QueryEntities(self, request: pb.QueryEntitiesRequest, _: Call) -> pb.QueryEntitiesResponse:
         """List entities, in pages that fit into one message; those without state if asked to."""
-        with self._hub.lock:
+        with self._hub.telling():
             return queries.entities(self._hub.store, request.query)
 
     def CleanEntityStorage(
@@ -252,12 +259,12 @@ class Service:
         reply: Reply,
         is_enough: Callable[[Instance], bool],
     ) -> None:
-        def send(response: pb.GetInstanceResponse | None) -> None:
-            if response is None:
+        def send(answer: Answer) -> None:
+            if isinstance(answer, str):
                 context.set_code(grpc.StatusCode.UNAVAILABLE)
-                context.set_details("The emulator is stopping.")
+                context.set_details(answer)
             else:
-                reply(response)
+                reply(answer)
             reply(None)
 
         waiter = Waiter(is_enough, request.getInputsAndOutputs, send, context.peer())
