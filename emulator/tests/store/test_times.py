@@ -46,14 +46,13 @@ def test_a_filter_may_have_any_time(filled: Store, time: int) -> None:
     all_, none = ["old", "new"], list[str]()
     after, before = (none, all_) if time > TIME else (all_, none)
     for name in ("created", "completed"):
-        since, until = Filter(**{f"{name}_from": time}), Filter(**{f"{name}_to": time})  # type: ignore[arg-type]
+        since, until = (Filter(**{f"{name}_{end}": time}) for end in ("from", "to"))  # type: ignore[arg-type]
         assert sorted(ids(filled.by_creation(since, None, 10)), reverse=True) == after
         assert sorted(ids(filled.by_completion(until, None, 10)), reverse=True) == before
         assert sum(filled.count_by_status(since).values()) == len(after)
         assert filled.newest(until, 0, 10)[1] == len(before)
-    since, until = EntityFilter(modified_from=time), EntityFilter(modified_to=time)
-    assert len(filled.entities(since, "", 10)) == len(after)
-    assert len(filled.entities(until, "", 10)) == len(before)
+    assert len(filled.entities(EntityFilter(modified_from=time), "", 10)) == len(after)
+    assert len(filled.entities(EntityFilter(modified_to=time), "", 10)) == len(before)
 
 
 @pytest.mark.parametrize("time", EXTREMES)

@@ -1,0 +1,224 @@
+"""Whatever a client is told of the state is in the state file, or it is not told."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from durabletask import task
+from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
+from durabletask.client import TaskHubGrpcClient
+from durabletask.entities import EntityInstanceId
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from dts_emulator import Emulator
+from scheduler import Scheduler
+from tests.conftest import endpoint_of
+from tests.processes import wait_until
+from tests.programs import output_of, quiet, register
+from tests.state_files import client_of, emulator_of
+from tests.wire import Wire, answer, completed, start, wire_to, work_items_of
+
+ENTITY = "@e@k"
+PURGE = pb.PurgeInstancesRequest(purgeInstanceFilter=pb.PurgeInstanceFilter())
+
+TELLING: list[tuple[str, Any]] = [
+    ("GetInstance", pb.GetInstanceRequest(instanceId="i")),
+    ("GetInstance", pb.GetInstanceRequest(instanceId="unknown")),
+    ("WaitForInstanceStart", pb.GetInstanceRequest(instanceId="i")),
+    ("WaitForInstanceCompletion", pb.GetInstanceRequest(instanceId="i")),
+    ("QueryInstances", pb.QueryInstancesRequest()),
+    ("ListInstanceIds", pb.ListInstanceIdsRequest()),
+    ("StreamInstanceHistory", pb.StreamInstanceHistoryRequest(instanceId="i")),
+    ("GetEntity", pb.GetEntityRequest(instanceId=ENTITY, includeState=True)),
+    ("QueryEntities", pb.QueryEntitiesRequest(query=pb.EntityQuery(includeState=True))),
+    ("PurgeInstances", PURGE),
+    ("PurgeInstances", pb.PurgeInstancesRequest(instanceId="unknown")),
+    # Refusals tell of a state too.
+    ("StartInstance", pb.CreateInstanceRequest(instanceId="i", orchestrationIdReusePolicy={})),
+    ("RewindInstance", pb.RewindInstanceRequest(instanceId="i")),
+    ("TerminateInstance", pb.TerminateRequest(instanceId="unknown")),
+    ("StreamInstanceHistory", pb.StreamInstanceHistoryRequest(instanceId="unknown")),
+]
+telling = pytest.mark.parametrize(
+    ("rpc", "request_"),
+    TELLING,
+    ids=[f"{name}-{number}" for number, (name, _) in enumerate(TELLING)],
+)
+
+
+@contextmanager
+def nobody_can_write(path: Path) -> Iterator[None]:
+    """Let another program have the file locked for the length of a block."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def emulator(path: Path) -> Iterator[Emulator]:
+    with Emulator(db_file=path, dashboard_port=0) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def wire(emulator: Emulator) -> Iterator[Wire]:
+    with wire_to(emulator) as wire:
+        yield wire
+
+
+@pytest.fixture
+def work(wire: Wire) -> Iterator[dict[str, pb.WorkItem]]:
+    """Give what a worker is to do for the instance `i` and an entity: both are on disk."""
+    start(wire, "i")
+    wire.call("SignalEntity", pb.SignalEntityRequest(instanceId=ENTITY, name="add"))
+    with work_items_of(wire) as items:
+        yield {str(item.WhichOneof("request")): item for item in (next(items), next(items))}
+
+
+def do(wire: Wire, work: dict[str, pb.WorkItem]) -> None:
+    """Complete the instance `i`, and give the entity a state."""
+    answer(wire, work["orchestratorRequest"], completed(result={"value": "1"}))
+    batch = pb.EntityBatchResult(
+        completionToken=work["entityRequestV2"].completionToken,
+        results=[pb.OperationResult(success={})],
+        entityState={"value": "2"},
+    )
+    wire.call("CompleteEntityTask", batch)
+
+
+def outcome(wire: Wire, rpc: str, request: Any) -> Any:
+    """Return the answer of a call, or the status that it is refused with."""
+    try:
+        return wire.call(rpc, request)
+    except grpc.RpcError as refused:
+        return refused.code()
+
+
+@telling
+def test_a_client_is_told_nothing_before_it_is_on_disk(
+    path: Path, wire: Wire, work: dict[str, pb.WorkItem], rpc: str, request_: Any
+) -> None:
+    with futures.ThreadPoolExecutor() as threads:
+        with nobody_can_write(path):
+            do(wire, work)
+            told = threads.submit(outcome, wire, rpc, request_)
+            with pytest.raises(futures.TimeoutError):
+                told.result(0.2)
+        assert told.result(10) is not grpc.StatusCode.UNAVAILABLE
+
+
+def test_clients_that_have_waited_are_told_once_it_is_on_disk(
+    path: Path, emulator: Emulator, wire: Wire, work: dict[str, pb.WorkItem]
+) -> None:
+    request = pb.GetInstanceRequest(instanceId="i", getInputsAndOutputs=True)
+    hub = emulator.hubs["default"]
+    waiting = [wire.later("WaitForInstanceCompletion", request) for _ in range(100)]
+    wait_until(lambda: len(hub.waiters) == len(waiting), "all wait")
+    with nobody_can_write(path):
+        do(wire, work)
+        with pytest.raises(grpc.FutureTimeoutError):
+            waiting[0].result(0.2)
+        with closing(sqlite3.connect(path)) as reading:
+            assert reading.execute("SELECT completed_at FROM instances").fetchall() == [(None,)]
+    for told in waiting:
+        assert told.result(10).orchestrationState.output.value == "1"
+
+
+@telling
+def test_a_client_is_refused_while_nothing_can_be_kept(
+    path: Path, wire: Wire, work: dict[str, pb.WorkItem], rpc: str, request_: Any
+) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+    do(wire, work)
+    code, said = wire.refusal(rpc, request_)
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert f"cannot write to {path}" in said
+
+
+def test_a_client_that_has_waited_is_refused_when_nothing_can_be_kept(
+    path: Path, emulator: Emulator, wire: Wire, work: dict[str, pb.WorkItem]
+) -> None:
+    waiting = wire.later("WaitForInstanceCompletion", pb.GetInstanceRequest(instanceId="i"))
+    wait_until(lambda: len(emulator.hubs["default"].waiters) == 1, "it waits")
+    path.rename(path.with_name("elsewhere.db"))
+    do(wire, work)
+    with pytest.raises(grpc.RpcError) as refused:
+        waiting.result(10)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert f"cannot write to {path}" in str(refused.value.details())
+
+
+def test_workers_and_the_dashboard_do_not_wait_for_the_disk(
+    path: Path, emulator: Emulator, wire: Wire, work: dict[str, pb.WorkItem]
+) -> None:
+    with nobody_can_write(path):
+        do(wire, work)
+        request = pb.StreamInstanceHistoryRequest(instanceId="i", forWorkItemProcessing=True)
+        (chunk,) = wire.call("StreamInstanceHistory", request, timeout=2)
+        assert chunk.events[-1].HasField("executionCompleted")
+        address = f"{emulator.dashboard_url}/taskhubs/default.json"
+        with urllib.request.urlopen(address, timeout=2) as page:
+            (shown,) = json.load(page)["instances"]
+        assert shown["status"] == "COMPLETED"
+
+
+def unlike_any_other(ctx: task.OrchestrationContext, _: Any) -> Any:
+    return (yield ctx.call_activity(new_result))
+
+
+def new_result(_: task.ActivityContext, __: Any) -> str:
+    return uuid.uuid4().hex
+
+
+def holding(entity: Any, value: str) -> None:
+    entity.set_state(value)
+
+
+@contextmanager
+def killed_in_the_end(path: Path) -> Iterator[TaskHubGrpcClient]:
+    """Run an emulator and a worker, give a client beside them; kill the emulator in the end."""
+    with emulator_of(path) as program, client_of(program) as client:
+        target = Scheduler(endpoint=endpoint_of(program)).connection()
+        with DurableTaskSchedulerWorker(**target, logger=quiet) as worker:
+            for function in (unlike_any_other, new_result, holding):
+                register(worker, function)
+            worker.start()
+            yield client
+            program.kill()
+
+
+def test_an_orchestration_that_a_client_knows_has_ended_has_ended_after_a_kill(path: Path) -> None:
+    told: dict[str, str] = {}
+    for _ in range(4):
+        with killed_in_the_end(path) as client:
+            for instance_id, output in told.items():
+                assert output_of(client, instance_id) == output
+            instance_id = client.schedule_new_orchestration(unlike_any_other)
+            told[instance_id] = output_of(client, instance_id)
+
+
+def test_the_state_of_an_entity_that_a_client_knows_is_the_same_after_a_kill(path: Path) -> None:
+    entity = EntityInstanceId("holding", "k")
+
+    def held(client: TaskHubGrpcClient) -> str | None:
+        state = client.get_entity(entity)
+        return None if state is None else state.get_state()
+
+    before: str | None = None
+    for _ in range(4):
+        with killed_in_the_end(path) as client:
+            assert held(client) == before
+            client.signal_entity(entity, "set", input=uuid.uuid4().hex)
+            wait_until(lambda known=before: held(client) != known, "it has another state")  # type: ignore[misc]
+            before = held(client)
