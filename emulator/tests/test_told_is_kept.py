@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -171,6 +173,23 @@ def test_workers_and_the_dashboard_do_not_wait_for_the_disk(
         with urllib.request.urlopen(address, timeout=2) as page:
             (shown,) = json.load(page)["instances"]
         assert shown["status"] == "COMPLETED"
+
+
+def test_the_dashboard_says_why_nothing_can_be_purged(
+    path: Path, emulator: Emulator, wire: Wire, work: dict[str, pb.WorkItem]
+) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+    do(wire, work)
+    wait_until(lambda: emulator.problem, "it is noticed")
+    form = urllib.parse.urlencode({"action": "purge_all", "shown_at": "9999-01-01"}).encode()
+    hub_page = f"{emulator.dashboard_url}/taskhubs/default"
+    request = urllib.request.Request(hub_page, form, {"Origin": str(emulator.dashboard_url)})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=5)
+    assert refused.value.code == 409
+    assert "The emulator cannot write to" in refused.value.read().decode()
+    with urllib.request.urlopen(hub_page, timeout=5) as page:
+        assert page.status == 200
 
 
 def unlike_any_other(ctx: task.OrchestrationContext, _: Any) -> Any:

@@ -42,7 +42,8 @@ class Actions:
             raise HTTPException(400, "There is no such action.")
         wanted = wanted_of(form, shown_at)
         end = min(filter(None, (wanted.created_to, shown_at)))
-        purged = await run_in_threadpool(hub.purge_all, replace(wanted, created_to=end))
+        with in_words(f"task hub {hub.name}"):
+            purged = await run_in_threadpool(hub.purge_all, replace(wanted, created_to=end))
         return RedirectResponse(f"{hub_path(hub.name)}?purged={purged}", status_code=303)
 
 

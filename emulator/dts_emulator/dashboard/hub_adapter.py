@@ -175,7 +175,8 @@ class Overview:
 
     def purge_all(self, wanted: Wanted) -> int:
         """Forget the wanted instances that have ended, and their sub-orchestrations."""
-        purged, _ = self._clients.purge_all(ended_filter(wanted), recursive=True, timeout=None)
+        with self._refusing(self.name):
+            purged, _ = self._clients.purge_all(ended_filter(wanted), recursive=True, timeout=None)
         return purged
 
     def raise_event(self, instance_id: str, name: str, data: str) -> None:

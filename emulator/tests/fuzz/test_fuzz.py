@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +19,7 @@ from tests.fuzz.recovery import recover, run_with_the_sdk
 from tests.wire import METHODS, start, wire_to
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
+STATES = ("in memory", "in a file")
 EXAMPLES = 12
 CALLS = 60
 
@@ -46,11 +49,16 @@ RULES = settings(
 class Target:
     """The emulator under attack; after a failure a new one, so that the failure can be replayed.
 
-    It does not wait long for workers that are gone.
+    It does not wait long for workers that are gone. Its state is in a file of `folder`, or in
+    memory.
     """
 
-    def __init__(self) -> None:
-        self.emulator = Emulator(lease_grace=0.05)
+    def __init__(self, folder: Path | None) -> None:
+        self._files = (folder / f"{number}.db" for number in itertools.count()) if folder else None
+        self.emulator = self._new_emulator()
+
+    def _new_emulator(self) -> Emulator:
+        return Emulator(lease_grace=0.05, db_file=next(self._files) if self._files else None)
 
     def attack(self, calls: list[Call]) -> None:
         """Start something, make the calls, and check that the emulator is as good as new."""
@@ -59,7 +67,7 @@ class Target:
                 self._attack(calls)
         except BaseException:
             self.emulator.stop()
-            self.emulator = Emulator(lease_grace=0.05)
+            self.emulator = self._new_emulator()
             self.emulator.start()
             raise
 
@@ -72,6 +80,10 @@ class Target:
             for call in calls:
                 attacker.make(call)
             attacker.hang_up()
+        if self.emulator.db_file is not None:
+            # Whatever was written can be read.
+            self.emulator.stop()
+            self.emulator.start()
         recover(self.emulator)
 
     def attack_often(self, number: int) -> None:
@@ -86,11 +98,13 @@ class Target:
         attack_once()
 
 
-@pytest.fixture
-def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+@pytest.fixture(params=STATES)
+def target(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
     """Give an emulator to attack, in which items that are given back do not rest long."""
     monkeypatch.setattr("dts_emulator.hub.leases.REST_SECONDS", 0.05)
-    target = Target()
+    target = Target(tmp_path if request.param == "in a file" else None)
     target.emulator.start()
     yield target
     target.emulator.stop()
@@ -106,7 +120,7 @@ def test_no_call_leaves_anything_stuck(target: Target) -> None:
 @pytest.mark.timeout(SECONDS + 600)
 def test_no_call_leaves_anything_stuck_for_long(target: Target) -> None:
     process = psutil.Process()
-    plateau, end, rounds = 0, time.monotonic() + SECONDS, 0
+    plateau, end, rounds = 0, time.monotonic() + SECONDS / len(STATES), 0
     while time.monotonic() < end:
         target.attack_often(time.time_ns())
         rounds += 1
