@@ -155,12 +155,17 @@ def test_a_file_that_may_not_be_written_to_is_named(path: Path) -> None:
     assert "cannot be opened" in refusal(path)
 
 
-def test_a_file_of_an_earlier_version_becomes_one_of_this_version(path: Path) -> None:
+@pytest.mark.parametrize(
+    "back",
+    [
+        "ALTER TABLE instances DROP COLUMN summary; PRAGMA user_version = 1",
+        "PRAGMA user_version = 2",
+    ],
+)
+def test_a_file_of_an_earlier_version_becomes_one_of_this_version(path: Path, back: str) -> None:
     fill(path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(
-            "ALTER TABLE instances DROP COLUMN summary; DROP TABLE process;PRAGMA user_version = 1"
-        )
+        connection.executescript(f"DROP TABLE process; {back}")
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         assert len(client.get_all_orchestration_states()) == 20
     with closing(sqlite3.connect(path)) as connection:
