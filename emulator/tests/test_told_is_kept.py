@@ -23,9 +23,7 @@ from durabletask.entities import EntityInstanceId
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
-from scheduler import Scheduler
-from tests.conftest import endpoint_of
-from tests.processes import wait_until
+from tests.processes import endpoint_of, wait_until
 from tests.programs import output_of, quiet, register
 from tests.state_files import client_of, emulator_of
 from tests.wire import Wire, answer, completed, start, wire_to, work_items_of
@@ -207,14 +205,22 @@ def holding(entity: Any, value: str) -> None:
 @contextmanager
 def killed_in_the_end(path: Path) -> Iterator[TaskHubGrpcClient]:
     """Run an emulator and a worker, give a client beside them; kill the emulator in the end."""
-    with emulator_of(path) as program, client_of(program) as client:
-        target = Scheduler(endpoint=endpoint_of(program)).connection()
-        with DurableTaskSchedulerWorker(**target, logger=quiet) as worker:
-            for function in (unlike_any_other, new_result, holding):
-                register(worker, function)
-            worker.start()
-            yield client
-            program.kill()
+    with (
+        emulator_of(path) as program,
+        client_of(program) as client,
+        DurableTaskSchedulerWorker(
+            host_address=endpoint_of(program),
+            taskhub="default",
+            token_credential=None,
+            secure_channel=False,
+            logger=quiet,
+        ) as worker,
+    ):
+        for function in (unlike_any_other, new_result, holding):
+            register(worker, function)
+        worker.start()
+        yield client
+        program.kill()
 
 
 def test_an_orchestration_that_a_client_knows_has_ended_has_ended_after_a_kill(path: Path) -> None:
