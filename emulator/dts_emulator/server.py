@@ -170,7 +170,6 @@ class Emulator:
                 self.hubs[name] = self._new_hub(name, store=self._file.store(name))
             except UnavailableError as error:
                 raise self._file.damaged(error) from None
-        self._file.sign()
 
     @property
     def problem(self) -> str | None:

@@ -61,6 +61,16 @@ def test_a_file_in_use_is_refused_under_any_name_with_the_process_that_uses_it(
         assert f"'{name}' is in use by another emulator (process {program.pid})" in said
 
 
+def test_an_emulator_does_not_open_a_file_twice(path: Path) -> None:
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        for _ in range(2):
+            with pytest.raises(FileError, match=f"process {os.getpid()}"):
+                StateFile(path)
+        client.schedule_new_orchestration("o", instance_id="kept")
+        assert f"(process {os.getpid()})" in refusal(path)
+    StateFile(path).close()
+
+
 def test_a_file_is_free_again_once_its_emulator_has_been_killed(path: Path) -> None:
     with emulator_of(path) as program:
         program.kill()
@@ -165,7 +175,7 @@ def test_a_file_that_may_not_be_written_to_is_named(path: Path) -> None:
 def test_a_file_of_an_earlier_version_becomes_one_of_this_version(path: Path, back: str) -> None:
     fill(path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(f"DROP TABLE process; {back}")
+        connection.executescript(back)
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         assert len(client.get_all_orchestration_states()) == 20
     with closing(sqlite3.connect(path)) as connection:
@@ -204,7 +214,7 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_once_there_is_room(path: Pat
         wait_until(lambda: health_of(program) == 200, "it is well again")
         kept.append(client.schedule_new_orchestration("o", input="after"))
         assert program.stderr.count("cannot be written") == 1
-        assert "can be written again" in program.stderr
+        wait_until(lambda: "can be written again" in program.stderr, "the log says so")
         program.kill()
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         found = {state.instance_id for state in client.get_all_orchestration_states()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
@@ -70,14 +69,6 @@ class StateFile:
         self._stores.append(store)
         return store
 
-    def sign(self) -> None:
-        """Tell other processes which one uses the file. Until then it is unchanged."""
-        with self._mutex:
-            values = (os.getpid(),)
-            self._connection.execute("INSERT OR REPLACE INTO process VALUES (1, ?)", values)
-            # Into the file itself: under another name it has another journal.
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
     def close(self) -> None:
         """Write what the stores have not written yet, and leave the file to others."""
         for store in self._stores:
@@ -105,12 +96,10 @@ class StateFile:
             raise FileError(f"'{self.path}' is a folder. Name a file for the state.")
         try:
             return Exclusive(self.path)
-        except InUseError:
-            pid = self._pid_of_user()
-            by = f" (process {pid})" if pid else ""
+        except InUseError as error:
             raise FileError(
-                f"The state file '{self.path}' is in use by another emulator{by}. "
-                "Stop that one, or name another file."
+                f"The state file '{self.path}' is in use by another emulator "
+                f"(process {error.pid}). Stop that one, or name another file."
             ) from None
         except OSError as error:
             if self.path.exists():
@@ -119,16 +108,6 @@ class StateFile:
                 f"The folder '{folder}' of the state file cannot be written to: "
                 f"{error.strerror}. Name a file in another one."
             ) from None
-
-    def _pid_of_user(self) -> int | None:
-        """Return the number of the process that has the file locked, None if it is unknown."""
-        # Immutable: SQLite then reads the file alone, whose journal may have another name.
-        address = f"{self.path.absolute().as_uri()}?immutable=1"
-        try:
-            with closing(sqlite3.connect(address, uri=True)) as connection:
-                return int(connection.execute("SELECT pid FROM process").fetchone()[0])
-        except (sqlite3.Error, TypeError):
-            return None
 
     def _open(self) -> sqlite3.Connection:
         connection = self._connect()

@@ -59,9 +59,8 @@ CREATE TABLE left_activities (
 # Of an instance that has ended, so that the dashboard need not read its history.
 VERSION_2 = "ALTER TABLE instances ADD COLUMN summary TEXT;"
 
-# Times that 64 bits do not hold are bytes, which earlier emulators cannot read. The process that
-# has the file in use is named for the message to a second one.
-VERSION_3 = "CREATE TABLE process (row INTEGER PRIMARY KEY CHECK (row = 1), pid INTEGER NOT NULL);"
+# Times that 64 bits do not hold are bytes, which earlier emulators cannot read.
+VERSION_3 = ""
 
 # What makes a file of each version one of the next. An empty file has the version 0.
 MIGRATIONS = [VERSION_1, VERSION_2, VERSION_3]
