@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from dts_emulator import Emulator
 from dts_emulator.store.file import StateFile
 from tests.processes import Program, running, wait_until
 from tests.state_files import client_of, emulator_of
@@ -56,6 +57,14 @@ def refused_start(program: Program) -> str:
         client.schedule_new_orchestration("o")
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     return str(refused.value.details())
+
+
+def test_the_log_beside_what_a_link_leads_to_is_watched_too(path: Path) -> None:
+    real = path.with_name("real.db")
+    path.symlink_to(real)
+    with Emulator(db_file=path) as emulator:
+        remove_log(real)
+        wait_until(lambda: emulator.problem, "it is noticed")
 
 
 @pytest.mark.parametrize("harm", [move, remove, replace, remove_log])

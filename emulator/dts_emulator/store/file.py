@@ -78,7 +78,8 @@ class StateFile:
 
     def _files(self) -> list[Path]:
         """Return the files without which nothing is found again: SQLite's log holds the news."""
-        return [self.path, self.path.with_name(f"{self.path.name}-wal")]
+        opened = self.path.resolve()  # SQLite puts its log beside what a link leads to.
+        return [self.path, opened.with_name(f"{opened.name}-wal")]
 
     def _check_place(self) -> None:
         for path, identity in self._identities.items():

@@ -177,10 +177,7 @@ def copy(path: Path, target: Path) -> None:
 
 
 def state_of(hub: TaskHub, ids: set[str]) -> State:
-    """Return all that a task hub knows and owes, in a form that can be compared.
-
-    It asks for one instance after the other: a list would first write what is new.
-    """
+    """Return all that a task hub knows and owes, in a form that can be compared."""
     with hub.lock:
         instances = [one for i in sorted(ids) if (one := hub.store.instance(i)) is not None]
         entity = hub.store.entity(ENTITY)

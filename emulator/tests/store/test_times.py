@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from struct import pack
+
 import pytest
 
 from dts_emulator.engine.model import Entity, Timer
 from dts_emulator.store import EntityFilter, Filter, Store
+from dts_emulator.store.codec import Part, body_of, given_of
 from tests.store.things import TIME, Reopen, contents, ended, ids, instance, named
 
 SECOND = 1_000_000_000
@@ -28,6 +31,12 @@ def test_a_time_is_found_again_to_the_nanosecond(store: Store, reopen: Reopen, t
     (found,), (timer,) = again.active(), again.timers()
     assert contents(found) == contents(before)
     assert timer.due == time
+
+
+def test_what_an_earlier_emulator_has_noted_is_read() -> None:
+    body = pack("<8q", 7, TIME, 1, 2, -1, TIME + 1, 3, 4)
+    assert given_of([body]) == {(7, TIME): (1, 2), (-1, TIME + 1): (3, 4)}
+    assert body_of(Part.GIVEN, [(7, TIME, 1, 2), (-1, TIME + 1, 3, 4)]) == body
 
 
 @pytest.fixture
