@@ -171,9 +171,9 @@ class StateFile:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from every other one, None where there is none."""
+    """Return what tells a file from every other one, None where none is found."""
     try:
         found = os.stat(path)
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -125,7 +124,7 @@ class Writer:
         self._name = name
         self._source = source
         self._check_place = check_place
-        self._pending: deque[Changes] = deque()
+        self._pending: list[Changes] = []
         self._state = threading.Condition()
         self._is_dirty = self._is_closing = self._has_ended = False
         self._written = 0
@@ -207,26 +206,24 @@ class Writer:
         return bool(self._is_closing or self._waiting)
 
     def _write_pending(self) -> None:
-        batch = list(self._pending)
         with self._mutex:
             self._check_place()
-            if batch:
+            if self._pending:
                 with _transaction(self._connection):
-                    for changes in batch:
+                    for changes in self._pending:
                         changes.write(self._connection)
                 # Nobody is told that this is kept if it went to a file that is gone.
                 self._check_place()
+        until = self._pending[-1].until if self._pending else self._written
         self._pending.clear()
-        if batch:
-            self._source.written(batch[-1].until)
+        self._source.written(until)
         with self._state:
-            if batch:
-                self._written = batch[-1].until
+            self._written = until
             if self.problem is not None:
                 logger.warning("%s can be written again", self._name)
                 self.problem = None
-            done = [call for until, call in self._waiting if until <= self._written]
-            self._waiting = [one for one in self._waiting if one[0] > self._written]
+            done = [call for number, call in self._waiting if number <= until]
+            self._waiting = [one for one in self._waiting if one[0] > until]
         for call in done:
             call(None)
 
