@@ -67,6 +67,16 @@ def test_the_log_beside_what_a_link_leads_to_is_watched_too(path: Path) -> None:
         wait_until(lambda: emulator.problem, "it is noticed")
 
 
+def test_a_folder_that_cannot_be_entered_any_more_is_noticed_too(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with Emulator(db_file=folder / "dev.db") as emulator:
+        folder.rename(tmp_path / "elsewhere")
+        folder.write_text("no folder")
+        wait_until(lambda: emulator.problem, "it is noticed")
+        assert "was moved, removed or replaced" in str(emulator.problem)
+
+
 @pytest.mark.parametrize("harm", [move, remove, replace, remove_log])
 def test_a_file_that_is_moved_or_replaced_is_noticed_without_a_call(
     path: Path, harm: Callable[[Path], None]
