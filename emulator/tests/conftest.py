@@ -17,6 +17,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("scheduler")
     group.addoption("--endpoint", help="run the system tests against the scheduler at this URL")
     group.addoption("--taskhub", default="default", help="task hub of --endpoint")
+    group.addoption(
+        "--chaos-seconds", type=float, default=12, help="how long programs are killed at random"
+    )
 
 
 def pytest_configure() -> None:

@@ -20,8 +20,8 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import ENDED
-from emulator.tests.wire import Wire, answer, completed
 from tests.processes import running
+from tests.wire import Wire, answer, completed
 
 CLIENTS = 3
 ENTITIES = [f"@counter@{number}" for number in range(3)]
