@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -40,6 +40,24 @@ from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import EntityFilter
+
+
+class Overviews(Mapping[str, "Overview"]):
+    """What the dashboard shows of each open task hub, made when it is first asked for."""
+
+    def __init__(self, hubs: Mapping[str, TaskHub]) -> None:
+        self._hubs = hubs
+        self._made: dict[str, Overview] = {}
+
+    def __getitem__(self, name: str) -> Overview:
+        hub = self._hubs[name]
+        return self._made.get(name) or self._made.setdefault(name, Overview(hub))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._hubs)
+
+    def __len__(self) -> int:
+        return len(self._hubs)
 
 
 class Overview:

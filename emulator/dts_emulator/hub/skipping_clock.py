@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -29,20 +28,23 @@ class SkippingClock:
     def __init__(self) -> None:
         self._start = time.time_ns() - time.monotonic_ns()
         self._skipped = 0
-        self._hubs: Sequence[TaskHub] = ()
+        self._hubs: list[TaskHub] = []
+        # Held while the clock looks at the hubs: none joins in the middle of that.
+        self._mutex = threading.Lock()
         self._changed = threading.Event()
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._thread.start()
 
     def now(self) -> int:
         """Return the time in nanoseconds since 1970."""
         return self._start + self._skipped + time.monotonic_ns()
 
-    def start(self, hubs: Sequence[TaskHub]) -> None:
-        """Skip time from now on in which these task hubs, all that use the clock, only wait."""
-        self._hubs = hubs
+    def add(self, hub: TaskHub) -> None:
+        """Skip only the time in which this task hub too only waits."""
+        with self._mutex:
+            self._hubs.append(hub)
         self.look()
-        self._thread.start()
 
     def look(self) -> None:
         """Say that a task hub may have nothing to do any more. Called under any lock."""
@@ -52,8 +54,7 @@ class SkippingClock:
         """Skip no more."""
         self._is_closed = True
         self._changed.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         while not self._is_closed:
@@ -62,7 +63,7 @@ class SkippingClock:
             self._skip()
 
     def _skip(self) -> None:
-        with ExitStack() as locks:
+        with self._mutex, ExitStack() as locks:
             # Nobody else holds two of them.
             for hub in self._hubs:
                 locks.enter_context(hub.lock)
