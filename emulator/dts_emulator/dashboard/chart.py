@@ -97,6 +97,7 @@ class Group:
 
     kind: str
     name: str
+    shown_name: str
     counts: dict[str, int]
     at_once: int
     shortest: timedelta | None
@@ -213,6 +214,7 @@ def _group(steps: list[Step], axis: Axis) -> Group:
     return Group(
         kind=steps[0].kind,
         name=steps[0].name,
+        shown_name=_common_name(steps),
         counts=dict(statuses),
         at_once=most_at_once(steps),
         shortest=lengths[0] if lengths else None,
@@ -221,6 +223,12 @@ def _group(steps: list[Step], axis: Axis) -> Group:
         lead=_lead(steps, axis),
         outlines=outlines,
     )
+
+
+def _common_name(steps: list[Step]) -> str:
+    """Return the display name that all these steps share, or else their name."""
+    shown = {step.shown_name for step in steps}
+    return shown.pop() if len(shown) == 1 else steps[0].name
 
 
 def _lead(steps: list[Step], axis: Axis) -> Span | None:

@@ -37,11 +37,11 @@ SILENCE_SECONDS = 30.0
 def filter_of(wanted: Wanted, *, any_status: bool = False) -> Filter:
     """Return what a store is asked for the wanted instances; `any_status`: of whatever status."""
     is_status = wanted.status in STATUSES and not any_status
-    key, separator, value = wanted.tag.partition("=")
+    tag = "=".join(part.strip() for part in wanted.tag.split("=", 1))
     return Filter(
         statuses=frozenset([_number(wanted.status)]) if is_status else frozenset(),
         search=wanted.search,
-        tag=(key.strip(), value.strip() if separator else None) if key.strip() else None,
+        tag=tag,
         created_from=_nanoseconds(wanted.created_from),
         created_to=_nanoseconds(wanted.created_to),
         top_level=wanted.top_level,

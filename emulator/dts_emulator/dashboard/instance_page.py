@@ -114,8 +114,7 @@ class InstancePage:
         return [
             step
             for step in self.steps
-            if self.only in (None, "", step.name)
-            and (not wanted or wanted in f"{step.input or ''}\n{step.child_id or ''}".casefold())
+            if self.only in (None, "", step.name) and (not wanted or wanted in _searched(step))
         ]
 
     @cached_property
@@ -187,3 +186,8 @@ class InstancePage:
     def turns_open(self) -> bool:
         """Whether the reader wants to see the events of all turns."""
         return self.asked.get("turns") == "open"
+
+
+def _searched(step: Step) -> str:
+    """Return what a search for a step looks through."""
+    return "\n".join(filter(None, (step.input, step.child_id, step.display_name))).casefold()

@@ -87,6 +87,7 @@ def _head(view: InstanceView) -> Json:
     return {
         "instance_id": view.instance_id,
         "name": view.name,
+        "display_name": view.shown_name,
         "status": view.status,
         "created_at": text.iso(view.created_at),
         "last_updated_at": text.iso(view.last_updated_at),
@@ -105,6 +106,7 @@ def _step(step: Step) -> Json:
         "number": step.number,
         "kind": step.kind,
         "name": step.name,
+        "display_name": step.shown_name,
         "status": step.status,
         "input": _value(step.input),
         "output": _value(step.output),

@@ -12,6 +12,7 @@ from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
 
 from dts_emulator.engine.model import Tally
+from dts_emulator.engine.tags import display_name, listed_tags
 
 STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
 """Every status an orchestration instance can have, in the order of its life."""
@@ -59,8 +60,9 @@ class ActionRefusedError(Exception):
 class Wanted:
     """Which instances a list shows; every limit that is set must hold.
 
-    `search` is a part of the ID or of the orchestrator's name, in any case. `tag` is the key of
-    a tag, or key=value. Instances were created from `created_from` to just before `created_to`.
+    `search` is a part of the ID or of the orchestrator's name, in any case. `tag` is the key or
+    the value of a tag, or key=value. Instances were created from `created_from` to just before
+    `created_to`.
     """
 
     status: str | None = None
@@ -91,6 +93,16 @@ class InstanceView:
     children: int = 0
     progress: Tally | None = None
     problem: str | None = None
+
+    @property
+    def shown_name(self) -> str:
+        """The display name that its tags give it, or else the orchestrator's name."""
+        return display_name(self.tags, self.name)
+
+    @property
+    def shown_tags(self) -> Mapping[str, str]:
+        """Its tags without those of the platform."""
+        return listed_tags(self.tags)
 
 
 @dataclass(frozen=True)

@@ -67,14 +67,19 @@ class History:
         name: str = "work",
         given: str | None = None,
         *,
+        shown: str | None = None,
         waited: float | None = 0,
         waited_again: float | None = None,
     ) -> History:
-        """Schedule an activity that a worker is given `waited` seconds later, None: not yet."""
+        """Schedule an activity that a worker is given `waited` seconds later, None: not yet.
+
+        `shown` is its display name.
+        """
         if waited is not None:
             last = waited if waited_again is None else waited_again
             self.given[event_id, ns(seconds)] = ns(seconds + waited), ns(seconds + last)
-        scheduled = pb.TaskScheduledEvent(name=name, input=text(given))
+        tags = {} if shown is None else {"durabletask.displayName": shown}
+        scheduled = pb.TaskScheduledEvent(name=name, input=text(given), tags=tags)
         return self.add(seconds, event_id, taskScheduled=scheduled)
 
     def completed(self, seconds: float, event_id: int, result: str | None = None) -> History:
