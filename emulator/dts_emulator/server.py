@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -69,7 +71,7 @@ class Emulator:
         dashboard_read_only: whether the dashboard offers no actions.
         db_file: the SQLite file that keeps the state; in memory if it is not given.
         skip_time: whether the clock jumps to the next timer whenever no work is under way, so
-            that a test need not wait for it.
+            that a test need not wait for it. See `hold_time` and `advance`.
         dynamic_task_hubs: whether a call that names an unknown task hub creates it, and a start
             opens all that the `db_file` has.
 
@@ -226,6 +228,40 @@ class Emulator:
             self._file.close()
             self._file = None
         self.state = "stopped"
+
+    @contextmanager
+    def hold_time(self) -> Iterator[None]:
+        """Let time pass at its own speed in a block, although the emulator skips time.
+
+        Outside of such a block a time limit is over as soon as there is nothing left to do but
+        wait for it. Inside, a test can do something before that: raise an event, or `advance`.
+
+        Raises:
+            RuntimeError: the emulator does not run, or not with skip_time=True.
+        """
+        with self._test_clock().held():
+            yield
+
+    def advance(self, by: timedelta, *, wait: bool = True, timeout: float = 30.0) -> None:
+        """Move the clock forward, and let every timer on the way fire at its time, in order.
+
+        Args:
+            by: how far.
+            wait: before each move, and at the end, wait until workers have done all they can.
+                With False the clock moves at once, also past the limit of an activity that runs.
+            timeout: seconds of real time that all these waits may take.
+
+        Raises:
+            TimeoutError: work is still in progress; the message names it.
+            ValueError: `by` is negative, or leads to the year 9999.
+            RuntimeError: the emulator does not run, or not with skip_time=True.
+        """
+        self._test_clock().advance(by, wait=wait, timeout=timeout)
+
+    def _test_clock(self) -> SkippingClock:
+        if self._clock is None:
+            raise RuntimeError("The clock of a running Emulator(skip_time=True) alone can be set.")
+        return self._clock
 
     def __enter__(self) -> Emulator:
         self.start()
