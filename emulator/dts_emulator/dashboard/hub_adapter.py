@@ -15,6 +15,7 @@ from dts_emulator.dashboard.hub_views import (
     entity_view,
     filter_of,
     instance_view,
+    nanoseconds_of,
     status_of,
     waiting_views,
     worker_view,
@@ -163,7 +164,8 @@ class Overview:
             tags=start.tags,
         )
         with self._refusing(start.instance_id, started):
-            return self._clients.start(started, None, replaceable=frozenset())
+            scheduled_start = nanoseconds_of(start.start_at)
+            return self._clients.start(started, scheduled_start, replaceable=frozenset())
 
     def suspend(self, instance_id: str, reason: str) -> None:
         """Suspend a running instance."""
@@ -180,6 +182,11 @@ class Overview:
         output = json.dumps(reason) if reason else None
         with self._acting(instance_id, "terminate", pb.TerminateRequest(output=text(output))):
             self._clients.terminate(instance_id, output, recurse=True)
+
+    def rewind(self, instance_id: str, reason: str) -> None:
+        """Run the failed steps of a failed instance again."""
+        with self._acting(instance_id, "rewind"):
+            self._clients.rewind(instance_id, reason or None)
 
     def restart(self, instance_id: str) -> str:
         """Run an ended instance again under a new ID; return that ID."""

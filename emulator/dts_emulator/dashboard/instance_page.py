@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from dts_emulator.dashboard.chart import SLICES, Axis, Bar, Group, most_at_once, rows
+from dts_emulator.dashboard.chart import SLICES, Axis, Bar, Group, label_width, most_at_once, rows
 from dts_emulator.dashboard.failed import Piece, Place, linked
 from dts_emulator.dashboard.links import Pager, page_number
 from dts_emulator.dashboard.models import InstanceDetail, InstanceView
@@ -151,6 +151,11 @@ class InstancePage:
     def rows(self) -> list[Bar | Group]:
         """The chart's rows: the table's steps when narrowed, else all, grouped where too many."""
         return rows(self.page_steps if self.is_narrowed else self.steps, self.axis)
+
+    @property
+    def label_width(self) -> str:
+        """How wide the chart's labels are, as its CSS names it."""
+        return label_width(self.rows)
 
     @property
     def slices(self) -> int:

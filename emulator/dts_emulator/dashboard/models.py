@@ -37,6 +37,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "resume": frozenset({"SUSPENDED"}),
     "terminate": ACTIVE,
     "raise_event": ACTIVE,
+    "rewind": frozenset({"FAILED"}),
     "restart": ENDED,
     "purge": ENDED,
 }
@@ -79,6 +80,7 @@ class InstanceView:
 
     `children` is how many sub-orchestrations it has; `progress` counts its steps and theirs.
     `problem` says why it cannot be read, where the state file is damaged.
+    `scheduled_start` is set if its client has asked for a later start.
     """
 
     instance_id: str
@@ -93,6 +95,7 @@ class InstanceView:
     children: int = 0
     progress: Tally | None = None
     problem: str | None = None
+    scheduled_start: datetime | None = None
 
     @property
     def shown_name(self) -> str:
@@ -201,13 +204,17 @@ class WaitingView:
 
 @dataclass(frozen=True)
 class Start:
-    """An orchestration that is to be started; `input` is JSON text, empty for none."""
+    """An orchestration that is to be started; `input` is JSON text, empty for none.
+
+    Without `start_at` it starts as soon as a worker takes it.
+    """
 
     name: str
     input: str = ""
     instance_id: str = ""
     version: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    start_at: datetime | None = None
 
 
 class HubView(Protocol):
@@ -264,6 +271,9 @@ class HubView(Protocol):
 
     def terminate(self, instance_id: str, reason: str) -> None:
         """Terminate an instance that has not ended, and its sub-orchestrations."""
+
+    def rewind(self, instance_id: str, reason: str) -> None:
+        """Run the failed steps of a failed instance again."""
 
     def restart(self, instance_id: str) -> str:
         """Run an ended instance again under a new ID, with the same input; return that ID."""

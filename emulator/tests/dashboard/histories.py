@@ -91,10 +91,16 @@ class History:
         return self.add(seconds, taskFailed=failed)
 
     def child(
-        self, seconds: float, event_id: int, child_id: str, given: str | None = None
+        self,
+        seconds: float,
+        event_id: int,
+        child_id: str,
+        given: str | None = None,
+        *,
+        name: str = "part",
     ) -> History:
         created = pb.SubOrchestrationInstanceCreatedEvent(
-            instanceId=child_id, name="part", input=text(given)
+            instanceId=child_id, name=name, input=text(given)
         )
         return self.add(seconds, event_id, subOrchestrationInstanceCreated=created)
 
@@ -104,9 +110,12 @@ class History:
         )
         return self.add(seconds, subOrchestrationInstanceCompleted=done)
 
-    def child_failed(self, seconds: float, event_id: int, message: str) -> History:
+    def child_failed(
+        self, seconds: float, event_id: int, reason: str | pb.TaskFailureDetails
+    ) -> History:
+        details = failed_with(reason) if isinstance(reason, str) else reason
         failed = pb.SubOrchestrationInstanceFailedEvent(
-            taskScheduledId=event_id, failureDetails=failed_with(message)
+            taskScheduledId=event_id, failureDetails=details
         )
         return self.add(seconds, subOrchestrationInstanceFailed=failed)
 
