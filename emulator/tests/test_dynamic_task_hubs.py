@@ -165,6 +165,19 @@ def test_a_hub_that_cannot_be_written_to_the_state_file_is_unavailable_until_it_
         hello(channel, "new")
 
 
+def test_a_state_file_that_was_removed_takes_no_new_hub(path: Path) -> None:
+    with (
+        Emulator(dynamic_task_hubs=True, db_file=path) as emulator,
+        grpc.insecure_channel(f"127.0.0.1:{emulator.port}") as channel,
+    ):
+        path.unlink()
+        code, details = refusal(channel, "new")
+        assert code is grpc.StatusCode.UNAVAILABLE
+        assert "was moved, removed or replaced" in details
+        assert not path.exists()
+        assert list(emulator.hubs) == ["default"]
+
+
 def test_time_is_skipped_in_hubs_that_calls_have_created() -> None:
     with (
         Emulator(dynamic_task_hubs=True, skip_time=True) as emulator,

@@ -55,11 +55,14 @@ class StateFile:
     def store(self, task_hub: str) -> SqliteStore:
         """Return the store of a task hub, with what the file has of it."""
         try:
+            self._check_place()
             with self._mutex:
                 insert = "INSERT OR IGNORE INTO hubs (name) VALUES (?)"
                 self._connection.execute(insert, (task_hub,))
                 query = "SELECT number FROM hubs WHERE name = ?"
                 number = self._connection.execute(query, (task_hub,)).fetchone()[0]
+        except LostFileError as error:
+            raise FileError(f"{error}.") from None
         except sqlite3.Error as error:
             raise self._in_words(error) from None
         store = SqliteStore(
