@@ -21,6 +21,7 @@ import grpc
 import trustme
 
 from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.hub.task_hubs import TaskHubs
 from dts_emulator.server import build_server
 
 # What a token for the scheduler is asked for.
@@ -163,7 +164,8 @@ class DeployedScheduler(Running):
 
     def __init__(self, identity: ManagedIdentity, folder: Path) -> None:
         self.gate = Gate(identity)
-        self._hubs = {"default": TaskHub("default")}
+        self._hubs = TaskHubs(TaskHub)
+        self._hubs.open("default")
         self._authority = trustme.CA()
         self._roots = folder / "roots.pem"
         self._authority.cert_pem.write_to_path(str(self._roots))

@@ -18,6 +18,7 @@ from dts_emulator import __version__, process
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.ids import check_task_hub
 from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
+from dts_emulator.hub.task_hubs import DYNAMIC_VARIABLE
 from dts_emulator.server import Emulator, PortError
 from dts_emulator.store.file import FileError
 
@@ -72,6 +73,7 @@ def _run(args: argparse.Namespace) -> int:
         max_payload_bytes=args.max_payload_bytes,
         dashboard_read_only=args.dashboard_read_only,
         db_file=args.db_file,
+        dynamic_task_hubs=args.dynamic_task_hubs,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -105,13 +107,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dashboard-port", type=_port, default=8082, help="dashboard port; 0 = any free one"
     )
-    parser.add_argument(
-        "--task-hubs",
-        type=_task_hubs,
-        default=os.environ.get("DTS_TASK_HUB_NAMES") or "default",
-        metavar="NAME,...",
-        help="task hubs; the variable DTS_TASK_HUB_NAMES sets them too",
-    )
+    _add_task_hubs(parser)
     parser.add_argument(
         "--db-file",
         metavar="PATH",
@@ -139,6 +135,22 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _add_task_hubs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--task-hubs",
+        type=_task_hubs,
+        default=os.environ.get("DTS_TASK_HUB_NAMES") or "default",
+        metavar="NAME,...",
+        help="task hubs; the variable DTS_TASK_HUB_NAMES sets them too",
+    )
+    parser.add_argument(
+        "--dynamic-task-hubs",
+        action=argparse.BooleanOptionalAction,
+        default=_is_set(parser, DYNAMIC_VARIABLE),
+        help=f"create a task hub when a call first names it; {DYNAMIC_VARIABLE}=true does too",
+    )
+
+
 def _configure_logging(log: logging.Handler, level: str) -> None:
     logging.basicConfig(
         handlers=[log],
@@ -161,12 +173,13 @@ def _prefer_throughput() -> None:
 
 def _banner(emulator: Emulator) -> str:
     kept = f"in {emulator.db_file}" if emulator.db_file else "in memory, gone when it stops"
+    more = ", and those that calls name" if emulator.is_dynamic else ""
     return (
         "Durable Task Scheduler emulator (stand-in) is ready\n"
         f"  gRPC       {emulator.endpoint}\n"
         f"  Dashboard  {emulator.dashboard_url}\n"
         f"  State      {kept}\n"
-        f"  Task hubs  {', '.join(emulator.hubs)}\n"
+        f"  Task hubs  {', '.join(emulator.hubs)}{more}\n"
     )
 
 
@@ -198,6 +211,14 @@ def _task_hubs(text: str) -> list[str]:
     except InvalidError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return list(dict.fromkeys(names))
+
+
+def _is_set(parser: argparse.ArgumentParser, variable: str) -> bool:
+    """Return whether a variable is true; .NET, in which Docker's emulator is written, reads it."""
+    value = os.environ.get(variable, "").strip().lower()
+    if value not in ("", "true", "false"):
+        parser.error(f"{variable} is {value!a}: set it to true or false")
+    return value == "true"
 
 
 def _is_number(text: str) -> bool:

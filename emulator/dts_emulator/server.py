@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +20,7 @@ from dts_emulator.engine.ids import check_task_hub
 from dts_emulator.hub.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
 from dts_emulator.hub.skipping_clock import SkippingClock
 from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.hub.task_hubs import TaskHubs
 from dts_emulator.rpc.routing import MAX_STREAMS, handlers_of
 from dts_emulator.store.file import StateFile
 
@@ -68,13 +71,13 @@ class Emulator:
         dashboard_read_only: whether the dashboard offers no actions.
         db_file: the SQLite file that keeps the state; in memory if it is not given.
         skip_time: whether the clock jumps to the next timer whenever no work is under way, so
-            that a test need not wait for it.
+            that a test need not wait for it. See `hold_time` and `advance`.
+        dynamic_task_hubs: whether a call that names an unknown task hub creates it, and a start
+            opens all that the `db_file` has.
 
     Raises:
         ValueError: `skip_time` with a `db_file`, whose times would lie in the future.
-
-    Raises:
-        InvalidError: a task hub's name is none.
+        InvalidError: a task hub's name is invalid.
 
     Example:
         with Emulator() as emulator:
@@ -95,6 +98,7 @@ class Emulator:
         dashboard_read_only: bool = False,
         db_file: str | Path | None = None,
         skip_time: bool = False,
+        dynamic_task_hubs: bool = False,
     ) -> None:
         if skip_time and db_file is not None:
             raise ValueError("skip_time is for tests, whose state is in memory: leave db_file out.")
@@ -102,10 +106,11 @@ class Emulator:
         self.port = port
         self.dashboard_port = dashboard_port
         self.state = "stopped"
-        self.hubs: dict[str, TaskHub] = {}
-        self._new_hub = partial(
+        self._make_hub = partial(
             TaskHub, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes
         )
+        self.is_dynamic = dynamic_task_hubs
+        self.hubs = TaskHubs(self._new_hub, dynamic=dynamic_task_hubs)
         self._task_hubs = tuple(map(check_task_hub, task_hubs))
         self._dashboard_read_only = dashboard_read_only
         self._server: grpc.Server | None = None
@@ -154,22 +159,25 @@ class Emulator:
         self.state = "ready"
 
     def _open_hubs(self) -> None:
+        names = list(self._task_hubs)
         if self._skips_time:
-            self._clock = clock = SkippingClock()
-            new_hub = partial(self._new_hub, clock=clock.now, settled=clock.look)
-            self.hubs = {name: new_hub(name) for name in self._task_hubs}
-            clock.start(list(self.hubs.values()))
-            return
-        if self.db_file is None:
-            self.hubs = {name: self._new_hub(name) for name in self._task_hubs}
-            return
-        self._file = StateFile(self.db_file)
-        self.hubs = {}
-        for name in self._task_hubs:
+            self._clock = SkippingClock()
+        elif self.db_file is not None:
+            self._file = StateFile(self.db_file)
+            names += self._file.task_hubs() if self.is_dynamic else []
+        self.hubs = TaskHubs(self._new_hub, dynamic=self.is_dynamic)
+        for name in names:
             try:
-                self.hubs[name] = self._new_hub(name, store=self._file.store(name))
+                self.hubs.open(name)
             except UnavailableError as error:
-                raise self._file.damaged(error) from None
+                raise self._file.damaged(error) if self._file else error from None
+
+    def _new_hub(self, name: str) -> TaskHub:
+        if self._clock is not None:
+            hub = self._make_hub(name, clock=self._clock.now, settled=self._clock.look)
+            self._clock.add(hub)
+            return hub
+        return self._make_hub(name, store=self._file.store(name) if self._file else None)
 
     @property
     def problem(self) -> str | None:
@@ -185,11 +193,11 @@ class Emulator:
             return
         # Imported here because tests that need no dashboard should not pay for it.
         from dts_emulator.dashboard.app import create_app
-        from dts_emulator.dashboard.hub_adapter import Overview
+        from dts_emulator.dashboard.hub_adapter import Overviews
         from dts_emulator.dashboard.web_server import WebServer
 
         app = create_app(
-            {name: Overview(hub) for name, hub in self.hubs.items()},
+            Overviews(self.hubs),
             ready=self._is_ready,
             read_only=self._dashboard_read_only,
             allowed_hosts=[self.host],
@@ -206,8 +214,7 @@ class Emulator:
         if self._clock is not None:
             self._clock.close()
             self._clock = None
-        for hub in self.hubs.values():
-            hub.close()
+        self.hubs.close()
         if self._server is not None:
             self._server.stop(grace=1).wait()
             self._server = None
@@ -219,6 +226,40 @@ class Emulator:
             self._file.close()
             self._file = None
         self.state = "stopped"
+
+    @contextmanager
+    def hold_time(self) -> Iterator[None]:
+        """Let time pass at its own speed in a block, although the emulator skips time.
+
+        Outside of such a block a time limit is over as soon as there is nothing left to do but
+        wait for it. Inside, a test can do something before that: raise an event, or `advance`.
+
+        Raises:
+            RuntimeError: the emulator does not run, or not with skip_time=True.
+        """
+        with self._test_clock().held():
+            yield
+
+    def advance(self, by: timedelta, *, wait: bool = True, timeout: float = 30.0) -> None:
+        """Move the clock forward, and let every timer on the way fire at its time, in order.
+
+        Args:
+            by: how far.
+            wait: before each move, and at the end, wait until workers have done all they can.
+                With False the clock moves at once, also past the limit of an activity that runs.
+            timeout: seconds of real time that all these waits may take.
+
+        Raises:
+            TimeoutError: work is still in progress; the message names it.
+            ValueError: `by` is negative, or leads to the year 9999.
+            RuntimeError: the emulator does not run, or not with skip_time=True.
+        """
+        self._test_clock().advance(by, wait=wait, timeout=timeout)
+
+    def _test_clock(self) -> SkippingClock:
+        if self._clock is None:
+            raise RuntimeError("The clock of a running Emulator(skip_time=True) alone can be set.")
+        return self._clock
 
     def __enter__(self) -> Emulator:
         self.start()
@@ -234,7 +275,7 @@ class Emulator:
 
 
 def build_server(
-    hubs: Mapping[str, TaskHub], interceptors: Sequence[grpc.ServerInterceptor] = ()
+    hubs: TaskHubs, interceptors: Sequence[grpc.ServerInterceptor] = ()
 ) -> grpc.Server:
     """Return a gRPC server, without a port yet, that passes every call to the hub it names."""
     server = grpc.server(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def caller(emulator: Emulator) -> Iterator[Caller]:
     """Give a caller of RPCs, connected to a fresh emulator."""
     with wire_to(emulator) as wire:
         yield Caller(wire)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Give the number of a port that was free a moment ago, for a program that starts later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

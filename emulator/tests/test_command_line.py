@@ -87,6 +87,31 @@ def test_task_hubs_come_from_the_flag_or_the_variable(
         assert hubs_of(program) == expected
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variable", "expected"),
+    [
+        ([], "true", "default, and those that calls name"),
+        ([], "False", "default"),
+        (["--dynamic-task-hubs"], "", "default, and those that calls name"),
+        (["--no-dynamic-task-hubs"], "True", "default"),
+    ],
+    ids=["the variable", "false", "the flag", "the flag wins"],
+)
+def test_calls_may_create_task_hubs_if_the_flag_or_the_variable_says_so(
+    arguments: list[str], variable: str, expected: str
+) -> None:
+    with emulator(*arguments, DTS_USE_DYNAMIC_TASK_HUBS=variable) as program:
+        assert hubs_of(program) == expected
+
+
+def test_a_variable_that_is_neither_true_nor_false_is_one_line_and_status_2() -> None:
+    finished = run("-m", "dts_emulator", *FREE_PORTS, DTS_USE_DYNAMIC_TASK_HUBS="yes")
+    assert finished.status == 2
+    assert finished.stderr.splitlines()[-1].endswith(
+        "DTS_USE_DYNAMIC_TASK_HUBS is 'yes': set it to true or false"
+    )
+
+
 def test_another_host_brings_a_warning() -> None:
     with emulator("--host", "0.0.0.0") as program:
         program.wait_for_line("Task hubs")
@@ -120,7 +145,15 @@ def test_the_version_names_the_project_and_the_sdk() -> None:
 def test_the_help_names_every_option() -> None:
     finished = run("-m", "dts_emulator", "--help", COLUMNS="200")
     assert finished.status == 0
-    for option in ("host", "port", "dashboard-port", "task-hubs", "lease-grace", "version"):
+    for option in (
+        "host",
+        "port",
+        "dashboard-port",
+        "task-hubs",
+        "dynamic-task-hubs",
+        "lease-grace",
+        "version",
+    ):
         assert f"--{option}" in finished.stdout
 
 

@@ -70,6 +70,11 @@ def _terminate(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
     return instance_path(hub.name, instance_id)
 
 
+def _rewind(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
+    hub.rewind(instance_id, form.get("reason", ""))
+    return instance_path(hub.name, instance_id)
+
+
 def _restart(hub: HubView, instance_id: str, _form: Mapping[str, str]) -> str:
     return instance_path(hub.name, hub.restart(instance_id))
 
@@ -92,6 +97,7 @@ _ACTS: Mapping[str, Callable[[HubView, str, Mapping[str, str]], str]] = {
     "suspend": _suspend,
     "resume": _resume,
     "terminate": _terminate,
+    "rewind": _rewind,
     "restart": _restart,
     "purge": _purge,
     "raise_event": _raise_event,

@@ -19,6 +19,7 @@ from dts_emulator.dashboard.file_pages import FilePages
 from dts_emulator.dashboard.guard import Guard
 from dts_emulator.dashboard.models import HubView
 from dts_emulator.dashboard.pages import Pages
+from dts_emulator.dashboard.schedule_pages import SchedulePages
 from dts_emulator.dashboard.site import Site
 from dts_emulator.dashboard.start_page import StartPage
 from dts_emulator.engine.errors import UnavailableError
@@ -48,12 +49,15 @@ def create_app(
 
 def _routes(site: Site, ready: Callable[[], bool]) -> list[BaseRoute]:
     """Return which address shows what; without actions where the site is read-only."""
-    pages, entities, start, files = Pages(site), EntityPages(site), StartPage(site), FilePages(site)
+    pages, entities, schedules = Pages(site), EntityPages(site), SchedulePages(site)
+    start, files = StartPage(site), FilePages(site)
 
     def healthz(_request: Request) -> Response:
         return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
 
-    hub, docker = "/taskhubs/{hub}", "/subscriptions/local/schedulers/emulator/taskhubs/{hub}"
+    hub = "/taskhubs/{hub}"
+    # Aspire and VS Code say `default` twice, the Docker emulator's own pages other names.
+    docker = "/subscriptions/{subscription}/schedulers/{scheduler}/taskhubs/{hub}"
     instance = hub + "/instances/{instance_id:any_text}"
     entity = hub + "/entities/{entity_id:any_text}"
     routes: list[BaseRoute] = [
@@ -62,6 +66,7 @@ def _routes(site: Site, ready: Callable[[], bool]) -> list[BaseRoute]:
         Route("/history", files.choose),
         Route("/history", files.open, methods=["POST"]),
         Route("/history/{key}", files.show),
+        Route(docker, pages.as_in_docker),
         Route(docker + "/orchestrations", pages.as_in_docker),
         Route(docker + "/orchestrations/{instance_id:any_text}", pages.as_in_docker),
         Route(hub + ".json", pages.instances_json),
@@ -69,6 +74,7 @@ def _routes(site: Site, ready: Callable[[], bool]) -> list[BaseRoute]:
         Route(hub + "/workers", pages.workers),
         Route(hub + "/entities", entities.entities),
         Route(entity, entities.entity),
+        Route(hub + "/schedules", schedules.schedules),
         Route(hub + "/start", start.show),
         Route(hub + "/histories/{instance_id:any_text}", pages.history_file),
         Route(instance, pages.instance),
@@ -82,5 +88,6 @@ def _routes(site: Site, ready: Callable[[], bool]) -> list[BaseRoute]:
         Route(hub, actions.purge_all, methods=["POST"]),
         Route(hub + "/start", start.post, methods=["POST"]),
         Route(entity, entities.signal, methods=["POST"]),
+        Route(hub + "/schedules", schedules.post, methods=["POST"]),
         Route(instance, actions.post, methods=["POST"]),
     ]

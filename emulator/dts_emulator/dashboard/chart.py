@@ -29,6 +29,10 @@ ROWS_BEFORE_GROUPING = 50
 SLICES = 120
 """Into how many slices of time a group's load is cut."""
 
+# The widths of --label in dashboard.css, and the space between and after the texts.
+_LABEL_WIDTHS = (("short", 255), ("long", 345))
+_LABEL_GAPS = 24
+
 _THINNEST = 0.4
 _LABEL = 24
 
@@ -97,6 +101,7 @@ class Group:
 
     kind: str
     name: str
+    shown_name: str
     counts: dict[str, int]
     at_once: int
     shortest: timedelta | None
@@ -116,7 +121,8 @@ def rows(steps: Sequence[Step], axis: Axis) -> list[Bar | Group]:
     labels, by_name = labels_of(steps), _by_name(steps)
     if len(steps) <= ROWS_BEFORE_GROUPING:
         alone = {members[0].number for members in by_name if len(members) == 1}
-        return [_bar(s, labels[s.number], s.number not in alone, axis) for s in steps]
+        apart = {number for number, label in labels.items() if label} - alone
+        return [_bar(s, labels[s.number], s.number in apart, axis) for s in steps]
     return [
         _bar(members[0], labels[members[0].number], False, axis)
         if len(members) == 1
@@ -125,10 +131,26 @@ def rows(steps: Sequence[Step], axis: Axis) -> list[Bar | Group]:
     ]
 
 
+def label_width(shown: Iterable[Bar | Group]) -> str:
+    """Return the name of the narrowest column that the rows' labels fit into: short, long, longest.
+
+    In CSS pixels: a character of a name takes about 8, one of the smaller text beside it 7.
+    """
+    widest = max((_label_pixels(row) for row in shown), default=0)
+    return next((name for name, pixels in _LABEL_WIDTHS if widest <= pixels), "longest")
+
+
+def _label_pixels(row: Bar | Group) -> int:
+    if isinstance(row, Group):
+        return 8 * len(row.shown_name) + 7 * len(f"x {row.count:,}") + _LABEL_GAPS
+    return 8 * len(row.step.shown_name) + 7 * len(row.label) + _LABEL_GAPS
+
+
 def labels_of(steps: Sequence[Step]) -> dict[int, str]:
     """Return what tells each step from the others of its name, by the step's number.
 
-    That is its input where inputs differ, and else the end of its sub-orchestration's ID.
+    That is its input where inputs differ, and else the end of its sub-orchestration's ID. A
+    display name of its own needs nothing beside it.
     """
     labels: dict[int, str] = {}
     for members in _by_name(steps):
@@ -137,7 +159,11 @@ def labels_of(steps: Sequence[Step]) -> dict[int, str]:
             ids = [step.child_id or "" for step in members]
             shared = _shared_length(ids)
             inputs = [f"…{one[shared:]}" if shared and one[shared:] else one for one in ids]
-        labels |= {step.number: label for step, label in zip(members, inputs, strict=True)}
+        shown = Counter(step.shown_name for step in members)
+        labels |= {
+            step.number: "" if step.display_name and shown[step.shown_name] == 1 else label
+            for step, label in zip(members, inputs, strict=True)
+        }
     return labels
 
 
@@ -213,6 +239,7 @@ def _group(steps: list[Step], axis: Axis) -> Group:
     return Group(
         kind=steps[0].kind,
         name=steps[0].name,
+        shown_name=_common_name(steps),
         counts=dict(statuses),
         at_once=most_at_once(steps),
         shortest=lengths[0] if lengths else None,
@@ -221,6 +248,12 @@ def _group(steps: list[Step], axis: Axis) -> Group:
         lead=_lead(steps, axis),
         outlines=outlines,
     )
+
+
+def _common_name(steps: list[Step]) -> str:
+    """Return the display name that all these steps share, or else their name."""
+    shown = {step.shown_name for step in steps}
+    return shown.pop() if len(shown) == 1 else steps[0].name
 
 
 def _lead(steps: list[Step], axis: Axis) -> Span | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -15,6 +15,7 @@ from dts_emulator.dashboard.hub_views import (
     entity_view,
     filter_of,
     instance_view,
+    nanoseconds_of,
     status_of,
     waiting_views,
     worker_view,
@@ -40,6 +41,24 @@ from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import EntityFilter
+
+
+class Overviews(Mapping[str, "Overview"]):
+    """What the dashboard shows of each open task hub, made when it is first asked for."""
+
+    def __init__(self, hubs: Mapping[str, TaskHub]) -> None:
+        self._hubs = hubs
+        self._made: dict[str, Overview] = {}
+
+    def __getitem__(self, name: str) -> Overview:
+        hub = self._hubs[name]
+        return self._made.get(name) or self._made.setdefault(name, Overview(hub))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._hubs)
+
+    def __len__(self) -> int:
+        return len(self._hubs)
 
 
 class Overview:
@@ -145,7 +164,8 @@ class Overview:
             tags=start.tags,
         )
         with self._refusing(start.instance_id, started):
-            return self._clients.start(started, None, replaceable=frozenset())
+            scheduled_start = nanoseconds_of(start.start_at)
+            return self._clients.start(started, scheduled_start, replaceable=frozenset())
 
     def suspend(self, instance_id: str, reason: str) -> None:
         """Suspend a running instance."""
@@ -162,6 +182,11 @@ class Overview:
         output = json.dumps(reason) if reason else None
         with self._acting(instance_id, "terminate", pb.TerminateRequest(output=text(output))):
             self._clients.terminate(instance_id, output, recurse=True)
+
+    def rewind(self, instance_id: str, reason: str) -> None:
+        """Run the failed steps of a failed instance again."""
+        with self._acting(instance_id, "rewind"):
+            self._clients.rewind(instance_id, reason or None)
 
     def restart(self, instance_id: str) -> str:
         """Run an ended instance again under a new ID; return that ID."""

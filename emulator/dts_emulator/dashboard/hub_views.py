@@ -37,13 +37,13 @@ SILENCE_SECONDS = 30.0
 def filter_of(wanted: Wanted, *, any_status: bool = False) -> Filter:
     """Return what a store is asked for the wanted instances; `any_status`: of whatever status."""
     is_status = wanted.status in STATUSES and not any_status
-    key, separator, value = wanted.tag.partition("=")
+    tag = "=".join(part.strip() for part in wanted.tag.split("=", 1))
     return Filter(
         statuses=frozenset([_number(wanted.status)]) if is_status else frozenset(),
         search=wanted.search,
-        tag=(key.strip(), value.strip() if separator else None) if key.strip() else None,
-        created_from=_nanoseconds(wanted.created_from),
-        created_to=_nanoseconds(wanted.created_to),
+        tag=tag,
+        created_from=nanoseconds_of(wanted.created_from),
+        created_to=nanoseconds_of(wanted.created_to),
         top_level=wanted.top_level,
     )
 
@@ -69,6 +69,9 @@ def instance_view(hub: TaskHub, families: Families, instance: Instance) -> Insta
         parent_id=instance.parent_id,
         tags=dict(instance.tags),
         children=len(hub.store.children(instance.instance_id)),
+        scheduled_start=(
+            None if instance.scheduled_start is None else datetime_of(instance.scheduled_start)
+        ),
         progress=None if instance.has_ended else families.progress(instance),
         problem=instance.problem,
     )
@@ -207,5 +210,6 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def _nanoseconds(moment: datetime | None) -> int | None:
+def nanoseconds_of(moment: datetime | None) -> int | None:
+    """Return a time as the task hub keeps it."""
     return None if moment is None else int(moment.timestamp() * 1e6) * 1000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from dts_emulator.dashboard.chart import SLICES, Axis, Bar, Group, most_at_once, rows
+from dts_emulator.dashboard.chart import SLICES, Axis, Bar, Group, label_width, most_at_once, rows
 from dts_emulator.dashboard.failed import Piece, Place, linked
 from dts_emulator.dashboard.links import Pager, page_number
 from dts_emulator.dashboard.models import InstanceDetail, InstanceView
@@ -114,8 +114,7 @@ class InstancePage:
         return [
             step
             for step in self.steps
-            if self.only in (None, "", step.name)
-            and (not wanted or wanted in f"{step.input or ''}\n{step.child_id or ''}".casefold())
+            if self.only in (None, "", step.name) and (not wanted or wanted in _searched(step))
         ]
 
     @cached_property
@@ -154,6 +153,11 @@ class InstancePage:
         return rows(self.page_steps if self.is_narrowed else self.steps, self.axis)
 
     @property
+    def label_width(self) -> str:
+        """How wide the chart's labels are, as its CSS names it."""
+        return label_width(self.rows)
+
+    @property
     def slices(self) -> int:
         """The width of a group's outline."""
         return SLICES
@@ -187,3 +191,8 @@ class InstancePage:
     def turns_open(self) -> bool:
         """Whether the reader wants to see the events of all turns."""
         return self.asked.get("turns") == "open"
+
+
+def _searched(step: Step) -> str:
+    """Return what a search for a step looks through."""
+    return "\n".join(filter(None, (step.input, step.child_id, step.display_name))).casefold()

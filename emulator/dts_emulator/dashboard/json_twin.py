@@ -58,13 +58,15 @@ def instance(detail: InstanceDetail, steps: Sequence[Step]) -> Json:
 
 
 def plain(value: object) -> Any:
-    """Return dataclasses, and what they hold, as plain values."""
+    """Return dataclasses, and what they hold, as plain values; durations in seconds."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, dict):
         return {key: plain(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(member) for member in value]
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     return text.iso(value) if isinstance(value, datetime) else value
 
 
@@ -87,8 +89,10 @@ def _head(view: InstanceView) -> Json:
     return {
         "instance_id": view.instance_id,
         "name": view.name,
+        "display_name": view.shown_name,
         "status": view.status,
         "created_at": text.iso(view.created_at),
+        "scheduled_start": _time(view.scheduled_start),
         "last_updated_at": text.iso(view.last_updated_at),
         "completed_at": _time(ended),
         "duration_seconds": (ended - view.created_at).total_seconds() if ended else None,
@@ -105,6 +109,7 @@ def _step(step: Step) -> Json:
         "number": step.number,
         "kind": step.kind,
         "name": step.name,
+        "display_name": step.shown_name,
         "status": step.status,
         "input": _value(step.input),
         "output": _value(step.output),
@@ -140,6 +145,7 @@ def _failure(failure: FailureDetails | None) -> Json | None:
         "type": failure.error_type,
         "message": failure.message,
         "stack_trace": failure.stack_trace,
+        "properties": failure.properties or {},
         "inner": _failure(failure.inner_failure),
     }
 

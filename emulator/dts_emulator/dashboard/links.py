@@ -49,6 +49,11 @@ def entities_path(hub: str) -> str:
     return f"{hub_path(hub)}/entities"
 
 
+def schedules_path(hub: str) -> str:
+    """Return the address of a task hub's schedules; actions are posted to the same address."""
+    return f"{hub_path(hub)}/schedules"
+
+
 def entity_path(hub: str, entity_id: str) -> str:
     """Return the address of an entity's page; signals are posted to the same address."""
     return f"{entities_path(hub)}/{quote(entity_id, safe='')}"

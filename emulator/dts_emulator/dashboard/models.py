@@ -12,6 +12,7 @@ from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
 
 from dts_emulator.engine.model import Tally
+from dts_emulator.engine.tags import display_name, listed_tags
 
 STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
 """Every status an orchestration instance can have, in the order of its life."""
@@ -36,6 +37,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "resume": frozenset({"SUSPENDED"}),
     "terminate": ACTIVE,
     "raise_event": ACTIVE,
+    "rewind": frozenset({"FAILED"}),
     "restart": ENDED,
     "purge": ENDED,
 }
@@ -59,8 +61,9 @@ class ActionRefusedError(Exception):
 class Wanted:
     """Which instances a list shows; every limit that is set must hold.
 
-    `search` is a part of the ID or of the orchestrator's name, in any case. `tag` is the key of
-    a tag, or key=value. Instances were created from `created_from` to just before `created_to`.
+    `search` is a part of the ID or of the orchestrator's name, in any case. `tag` is the key or
+    the value of a tag, or key=value. Instances were created from `created_from` to just before
+    `created_to`.
     """
 
     status: str | None = None
@@ -77,6 +80,7 @@ class InstanceView:
 
     `children` is how many sub-orchestrations it has; `progress` counts its steps and theirs.
     `problem` says why it cannot be read, where the state file is damaged.
+    `scheduled_start` is set if its client has asked for a later start.
     """
 
     instance_id: str
@@ -91,6 +95,17 @@ class InstanceView:
     children: int = 0
     progress: Tally | None = None
     problem: str | None = None
+    scheduled_start: datetime | None = None
+
+    @property
+    def shown_name(self) -> str:
+        """The display name that its tags give it, or else the orchestrator's name."""
+        return display_name(self.tags, self.name)
+
+    @property
+    def shown_tags(self) -> Mapping[str, str]:
+        """Its tags without those of the platform."""
+        return listed_tags(self.tags)
 
 
 @dataclass(frozen=True)
@@ -189,13 +204,17 @@ class WaitingView:
 
 @dataclass(frozen=True)
 class Start:
-    """An orchestration that is to be started; `input` is JSON text, empty for none."""
+    """An orchestration that is to be started; `input` is JSON text, empty for none.
+
+    Without `start_at` it starts as soon as a worker takes it.
+    """
 
     name: str
     input: str = ""
     instance_id: str = ""
     version: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    start_at: datetime | None = None
 
 
 class HubView(Protocol):
@@ -252,6 +271,9 @@ class HubView(Protocol):
 
     def terminate(self, instance_id: str, reason: str) -> None:
         """Terminate an instance that has not ended, and its sub-orchestrations."""
+
+    def rewind(self, instance_id: str, reason: str) -> None:
+        """Run the failed steps of a failed instance again."""
 
     def restart(self, instance_id: str) -> str:
         """Run an ended instance again under a new ID, with the same input; return that ID."""

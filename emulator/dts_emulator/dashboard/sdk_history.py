@@ -5,6 +5,7 @@ A file holds them in the protocol's own JSON form, as one HistoryChunk.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import fields
@@ -16,6 +17,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.task import FailureDetails
 from google.protobuf.json_format import MessageToDict, MessageToJson, Parse, ParseError
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
 
@@ -74,8 +76,27 @@ def failure_of(failure: pb.TaskFailureDetails | None) -> FailureDetails | None:
     made: FailureDetails | None = None
     for one in reversed(chain):
         trace = one.stackTrace.value if one.HasField("stackTrace") else None
-        made = FailureDetails(one.errorMessage, one.errorType, trace, inner_failure=made)
+        properties = {name: _property(value) for name, value in one.properties.items()}
+        made = FailureDetails(one.errorMessage, one.errorType, trace, made, properties or None)
     return made
+
+
+def _property(value: Value) -> Any:
+    """Return a property of an error as a plain value that JSON can express."""
+    match value.WhichOneof("kind"):
+        case "struct_value":
+            return {name: _property(part) for name, part in value.struct_value.fields.items()}
+        case "list_value":
+            return [_property(part) for part in value.list_value.values]
+        case "number_value":
+            number = value.number_value
+            whole = math.isfinite(number) and number.is_integer()
+            return int(number) if whole else number if math.isfinite(number) else str(number)
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+    return None
 
 
 def _values(message: Message, kind: type[Any], without: set[str]) -> dict[str, Any]:

@@ -22,11 +22,15 @@ DONE = {
     "suspend": "Asked to suspend.",
     "resume": "Asked to resume.",
     "terminate": "Asked to terminate.",
+    "rewind": "Asked to rewind: the failed steps run again.",
     "restart": "Restarted: this is the new instance.",
     "purge": "The instance is purged.",
     "raise_event": "The event is sent.",
     "start": "Started: this is the new instance.",
     "signal": "The signal is sent.",
+    "pause_schedule": "Asked to pause the schedule.",
+    "resume_schedule": "Asked to resume the schedule.",
+    "delete": "Asked to delete the schedule.",
 }
 """Each action, with what the next page says once it is done."""
 
@@ -131,7 +135,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         name: getattr(text, name)
-        for name in ("brief", "clock", "count", "duration", "excerpt", "iso", "one_line")
+        for name in ("as_json", "brief", "clock", "count", "duration", "excerpt", "iso", "one_line")
     }
     environment.filters |= {"precise": text.precise, "rate": text.rate, "tick": text.tick}
     environment.globals |= {

@@ -11,8 +11,11 @@ from starlette.responses import RedirectResponse, Response
 
 from dts_emulator.dashboard.actions import check_json
 from dts_emulator.dashboard.links import instance_path
+from dts_emulator.dashboard.listing import moment_of
 from dts_emulator.dashboard.models import HubView, Start, Wanted
 from dts_emulator.dashboard.site import Site, form_of, in_words
+
+_FIELDS = ("name", "input", "instance_id", "version", "start_at", "tags")
 
 
 class StartPage:
@@ -53,7 +56,7 @@ class StartPage:
             "start.html",
             error.status_code if error else 200,
             hub=hub,
-            form={"name": "", "input": "", "instance_id": "", "version": "", "tags": "", **form},
+            form={**dict.fromkeys(_FIELDS, ""), **form},
             names=_known_names(hub),
             problem=error.detail if error else None,
         )
@@ -64,12 +67,17 @@ def _start(form: Mapping[str, str]) -> Start:
     if not name:
         raise HTTPException(400, "An orchestration needs the name of its orchestrator.")
     check_json(given, "The input")
+    wanted = form.get("start_at", "").strip()
+    start_at = moment_of(wanted)
+    if wanted and start_at is None:
+        raise HTTPException(400, f"The scheduled start {wanted!r} is not a time: 2026-11-30T08:00.")
     return Start(
         name=name,
         input=given,
         instance_id=form.get("instance_id", "").strip(),
         version=form.get("version", "").strip(),
         tags=_tags(form.get("tags", "")),
+        start_at=start_at,
     )
 
 

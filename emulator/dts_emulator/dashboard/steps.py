@@ -62,6 +62,12 @@ class Step:
     child_id: str | None = None
     entity_id: str | None = None
     task_id: int | None = None
+    display_name: str | None = None
+
+    @property
+    def shown_name(self) -> str:
+        """The display name that its tags give it, or else its name."""
+        return self.display_name or self.name
 
     @property
     def scheduled_at(self) -> datetime:

@@ -148,6 +148,11 @@ def brief(value: str | None, length: int) -> str:
     return one_line(value, length)
 
 
+def as_json(value: object) -> str:
+    """Format a plain value as JSON; a text stays as it is."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def rate(per_second: float) -> str:
     """Format 812/s, 0.8/s."""
     return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s"

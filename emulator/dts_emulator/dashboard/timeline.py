@@ -24,6 +24,7 @@ from dts_emulator.dashboard.steps import (
     Attempt,
     Step,
 )
+from dts_emulator.engine.tags import DISPLAY_NAME
 
 Given = Mapping[tuple[int, datetime], tuple[datetime, datetime]]
 Started = Mapping[str, datetime | None]
@@ -82,7 +83,9 @@ class _Reader:
     @read.register
     def _(self, event: h.TaskScheduledEvent) -> None:
         attempt = self._queued(event)
-        self._start(event.event_id, event, "activity", event.name, event.input, attempt=attempt)
+        self._start(
+            event.event_id, event, "activity", event.name, event.input, event.tags, attempt=attempt
+        )
 
     @read.register
     def _(self, event: h.TaskCompletedEvent) -> None:
@@ -99,7 +102,14 @@ class _Reader:
         if child in self._started:
             attempt = Attempt(event.timestamp, self._started[child], is_queued=True)
         self._start(
-            event.event_id, event, kind, event.name, event.input, attempt=attempt, child_id=child
+            event.event_id,
+            event,
+            kind,
+            event.name,
+            event.input,
+            event.tags,
+            attempt=attempt,
+            child_id=child,
         )
 
     @read.register
@@ -183,6 +193,7 @@ class _Reader:
         kind: str,
         name: str,
         given: str | None,
+        tags: Mapping[str, str] | None = None,
         *,
         attempt: Attempt | None = None,
         child_id: str | None = None,
@@ -197,9 +208,19 @@ class _Reader:
             self._forget_retry_timer(key)
             return
         self._index[key] = len(self.steps)
-        number = key if isinstance(key, int) else None
         self.steps.append(
-            Step(0, kind, name, status, (attempt,), given, None, child_id, entity_id, number)
+            Step(
+                number=0,
+                kind=kind,
+                name=name,
+                status=status,
+                attempts=(attempt,),
+                input=given,
+                child_id=child_id,
+                entity_id=entity_id,
+                task_id=key if isinstance(key, int) else None,
+                display_name=(tags or {}).get(DISPLAY_NAME),
+            )
         )
 
     def _finish(self, key: int | str, event: h.HistoryEvent, output: str | None) -> None:

@@ -14,6 +14,7 @@ from dts_emulator.engine.ids import check_instance_id
 from dts_emulator.engine.instances import end, readiness
 from dts_emulator.engine.model import Instance, Turn
 from dts_emulator.engine.reruns import continue_as_new, rewrite
+from dts_emulator.engine.tags import check_tags
 
 # How much an answer that comes in parts may have altogether.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -133,12 +134,14 @@ def _check_action(action: pb.OrchestratorAction) -> None:
     match action.WhichOneof("orchestratorActionType"):
         case "createSubOrchestration":
             check_instance_id(action.createSubOrchestration.instanceId)
+            check_tags(action.createSubOrchestration.tags)
         case "createTimer":
             check_readable(action.createTimer)
         case "sendEntityMessage":
             entities.check_message(action.sendEntityMessage)
         case "completeOrchestration":
             check_events(action.completeOrchestration.carryoverEvents)
+            check_tags(action.completeOrchestration.tags)
         case "rewindOrchestration":
             check_events(action.rewindOrchestration.newHistory)
             execution_started(action.rewindOrchestration.newHistory)

@@ -13,6 +13,7 @@ from dts_emulator.engine.errors import NotFoundError
 from dts_emulator.engine.events import event, text
 from dts_emulator.engine.ids import check_instance_id, new_id
 from dts_emulator.engine.model import Entity, Instance
+from dts_emulator.engine.tags import check_tags
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.waiters import STOPPING, Waiter
 from dts_emulator.store import Filter
@@ -42,6 +43,7 @@ class Clients:
         """
         start = started.orchestrationInstance
         start.instanceId = check_instance_id(start.instanceId or new_id())
+        check_tags(started.tags)
         with self._hub.changing():
             reruns.check_reuse(self._hub.store.instance(start.instanceId), replaceable)
             self._hub.create_instance(started, scheduled_start)

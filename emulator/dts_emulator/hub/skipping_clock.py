@@ -1,18 +1,18 @@
-"""The time: the machine's, or one that skips the hours in which a test would only wait."""
+"""A clock for tests: it skips the hours in which a test would only wait, unless time is held."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dts_emulator.engine.events import LAST_SECOND, SECOND
 
 if TYPE_CHECKING:
     from dts_emulator.hub.task_hub import TaskHub
-
 
 # Timers later than this do not fire. A clock beyond the year 9999 could not be told to anybody;
 # the year before that leaves time for what follows the last timer.
@@ -29,50 +29,119 @@ class SkippingClock:
     def __init__(self) -> None:
         self._start = time.time_ns() - time.monotonic_ns()
         self._skipped = 0
-        self._hubs: Sequence[TaskHub] = ()
-        self._changed = threading.Event()
+        self._hubs: list[TaskHub] = []
+        self._holds = 0
         self._is_closed = False
+        # Held while the clock looks at the hubs and moves: no hub joins in the middle of that.
+        self._mutex = threading.Lock()
+        # Counts the calls of `look`. Held with no other lock but a hub's, and only for a moment.
+        self._looks = 0
+        self._looked = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._thread.start()
 
     def now(self) -> int:
         """Return the time in nanoseconds since 1970."""
         return self._start + self._skipped + time.monotonic_ns()
 
-    def start(self, hubs: Sequence[TaskHub]) -> None:
-        """Skip time from now on in which these task hubs, all that use the clock, only wait."""
-        self._hubs = hubs
+    def add(self, hub: TaskHub) -> None:
+        """Skip only the time in which this task hub too only waits."""
+        with self._mutex:
+            self._hubs.append(hub)
         self.look()
-        self._thread.start()
 
     def look(self) -> None:
-        """Say that a task hub may have nothing to do any more. Called under any lock."""
-        self._changed.set()
+        """Say that a task hub may have nothing to do any more. Called under any hub's lock."""
+        with self._looked:
+            self._looks += 1
+            self._looked.notify_all()
 
     def close(self) -> None:
         """Skip no more."""
         self._is_closed = True
-        self._changed.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.look()
+        self._thread.join()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let time pass at its own speed in a block: skip none of it. Blocks may be nested."""
+        with self._mutex:
+            self._holds += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._holds -= 1
+            self.look()
+
+    def advance(self, by: timedelta, *, wait: bool, timeout: float) -> None:
+        """Move the clock forward; see `Emulator.advance`."""
+        target = self.now() + by // timedelta(microseconds=1) * 1000
+        if by < timedelta(0) or target > LATEST:
+            raise ValueError(f"The clock cannot be moved by {by}.")
+        if not wait:
+            with self._mutex:
+                self._move_to(target)
+            return
+        end = time.monotonic() + timeout
+        seen = self._looks
+        while not self._has_reached(target):
+            before, seen = seen, self._wait_for_look(seen, max(0, end - time.monotonic()))
+            if seen == before:
+                raise TimeoutError(
+                    f"The clock waits for work in progress: {self._work()}. Check that a worker "
+                    "that knows it is connected, or pass wait=False to move the clock at once."
+                )
+
+    def _has_reached(self, target: int) -> bool:
+        """Move on to the next timer, or to the target; return whether that is all."""
+        with self._mutex, ExitStack() as locks:
+            for hub in self._hubs:
+                locks.enter_context(hub.lock)
+            if self._is_closed:
+                raise RuntimeError("The emulator has stopped.")
+            if not all(hub.only_waits for hub in self._hubs):
+                return False
+            due = self._next_due()
+            self._move_to(target if due is None else min(due, target))
+            return due is None or due > target
+
+    def _work(self) -> str:
+        found = set()
+        for hub in self._hubs:
+            with hub.lock:
+                found |= {f"{item.kind.value} '{item.name}'" for item in hub.leases.items()}
+        return ", ".join(sorted(found)[:5]) or "a timer is about to fire"
 
     def _run(self) -> None:
+        seen = -1
         while not self._is_closed:
-            self._changed.wait()
-            self._changed.clear()
+            seen = self._wait_for_look(seen)
             self._skip()
 
+    def _wait_for_look(self, seen: int, timeout: float | None = None) -> int:
+        """Wait for the next call of `look` after the first `seen` ones; return their number."""
+        with self._looked:
+            self._looked.wait_for(lambda: self._looks != seen, timeout)
+            return self._looks
+
     def _skip(self) -> None:
-        with ExitStack() as locks:
+        with self._mutex, ExitStack() as locks:
             # Nobody else holds two of them.
             for hub in self._hubs:
                 locks.enter_context(hub.lock)
-            if self._is_closed or not all(hub.only_waits for hub in self._hubs):
+            if self._is_closed or self._holds or not all(hub.only_waits for hub in self._hubs):
                 return
             # From here on nothing fires but what the clock itself reaches.
-            due = [hub.timers.next_due() for hub in self._hubs]
-            first = min((time for time in due if time is not None), default=0)
-            if first > LATEST:
-                return
-            self._skipped += max(0, first - self.now())
+            due = self._next_due()
+            if due is not None and due <= LATEST:
+                self._move_to(due)
+
+    def _next_due(self) -> int | None:
+        due = [hub.timers.next_due() for hub in self._hubs]
+        return min((time for time in due if time is not None), default=None)
+
+    def _move_to(self, moment: int) -> None:
+        self._skipped += max(0, moment - self.now())
         for hub in self._hubs:
             hub.timers.look()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import Semaphore
 from typing import Any, NoReturn
 
@@ -20,7 +20,7 @@ from dts_emulator.engine.errors import (
     RefusedError,
     UnavailableError,
 )
-from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.hub.task_hubs import TaskHubs
 from dts_emulator.rpc.service import Service
 
 SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
@@ -43,12 +43,17 @@ MAX_WORDS = 1000
 HUB_KEY = "taskhub"
 
 
-def handlers_of(hubs: Mapping[str, TaskHub]) -> grpc.GenericRpcHandler:
+def handlers_of(hubs: TaskHubs) -> grpc.GenericRpcHandler:
     """Return the handlers of all RPCs that the service class has; others are UNIMPLEMENTED."""
-    services = {name: Service(hub) for name, hub in hubs.items()}
+    services: dict[str, Service] = {}
+
+    def service_of(context: grpc.ServicerContext) -> Service:
+        hub = hubs.of_call(_task_hub(context))
+        return services.get(hub.name) or services.setdefault(hub.name, Service(hub))
+
     streams = Semaphore(MAX_STREAMS)
     handlers = {
-        method.name: _handler(method, services, streams)
+        method.name: _handler(method, service_of, streams)
         for method in SERVICE.methods
         if hasattr(Service, method.name)
     }
@@ -56,7 +61,7 @@ def handlers_of(hubs: Mapping[str, TaskHub]) -> grpc.GenericRpcHandler:
 
 
 def _handler(
-    method: Any, services: Mapping[str, Service], streams: Semaphore
+    method: Any, service_of: Callable[[grpc.ServicerContext], Service], streams: Semaphore
 ) -> grpc.RpcMethodHandler[Any, Any]:
     """Return the handler of one RPC: find the task hub's service, call its method of this name.
 
@@ -71,7 +76,7 @@ def _handler(
             (request,) = requests
             if request is None:
                 raise InvalidError(f"The request cannot be read as {method.input_type.name}.")
-            service = _service(services, context)
+            service = service_of(context)
             if method.server_streaming:
                 _take_place(streams, context)
             return function(service, request, context, *reply)
@@ -127,11 +132,5 @@ def _take_place(streams: Semaphore, context: grpc.ServicerContext) -> None:
         streams.release()
 
 
-def _service(services: Mapping[str, Service], context: grpc.ServicerContext) -> Service:
-    name = next((str(value) for key, value in context.invocation_metadata() if key == HUB_KEY), "")
-    service = services.get(name)
-    if service is None:
-        asked = f"There is no task hub '{name}'" if name else "The call names no task hub"
-        known = ", ".join(f"'{known}'" for known in services)
-        raise NotFoundError(f"{asked}; this emulator has {known}.")
-    return service
+def _task_hub(context: grpc.ServicerContext) -> str:
+    return next((str(value) for key, value in context.invocation_metadata() if key == HUB_KEY), "")

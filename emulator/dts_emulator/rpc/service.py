@@ -1,7 +1,7 @@
 """The RPCs of a task hub, in the protocol's order: read the request, refuse what is wrong, answer.
 
 An RPC that has no method here is UNIMPLEMENTED: CreateTaskHub and DeleteTaskHub, since task hubs
-are named when the emulator starts.
+are named when the emulator starts, or created when a call names them.
 """
 
 from __future__ import annotations

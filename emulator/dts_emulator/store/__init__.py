@@ -7,12 +7,13 @@ count_by_status, entities) are asked for between changes, never in the middle of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol
 
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
+from dts_emulator.engine.tags import display_name, has_tag
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Filter:
 
     Times are in nanoseconds since 1970, from `..._from` to just before `..._to`. `search` is a
     part of the ID or the name, in any case. `top_level`: without those that have a parent.
-    `tag` is the key of a tag, with the value that it must have or None for any.
+    `tag` is the key of a tag, the value of one, or key=value.
     """
 
     statuses: frozenset[int] = frozenset()
@@ -32,7 +33,7 @@ class Filter:
     prefix: str = ""
     search: str = ""
     top_level: bool = False
-    tag: tuple[str, str | None] | None = None
+    tag: str = ""
 
     def takes(self, instance: Instance) -> bool:
         """Return whether an instance is wanted."""
@@ -42,7 +43,7 @@ class Filter:
             and _is_between(instance.completed_at, self.completed_from, self.completed_to)
             and instance.instance_id.startswith(self.prefix)
             and (not self.top_level or instance.parent_id is None)
-            and (self.tag is None or _has_tag(instance, *self.tag))
+            and (not self.tag or has_tag(instance.tags, self.tag))
             and (not self.search or _has_text(instance, self.search))
         )
 
@@ -65,12 +66,13 @@ class EntityFilter:
         )
 
 
+def search_text(instance_id: str, name: str, tags: Mapping[str, str]) -> str:
+    """Return what a search looks through: the ID, the name, and the name that pages show."""
+    return "\n".join(dict.fromkeys((instance_id, name, display_name(tags, name)))).casefold()
+
+
 def _has_text(instance: Instance, text: str) -> bool:
-    return text.casefold() in f"{instance.instance_id}\n{instance.name}".casefold()
-
-
-def _has_tag(instance: Instance, key: str, value: str | None) -> bool:
-    return key in instance.tags and value in (None, instance.tags[key])
+    return text.casefold() in search_text(instance.instance_id, instance.name, instance.tags)
 
 
 def _is_between(time: int | None, start: int | None, end: int | None) -> bool:

@@ -14,6 +14,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
 from dts_emulator.engine.model import Entity, Instance, Summary, Tally
+from dts_emulator.store import search_text
 from dts_emulator.store.trail import Given
 
 INSTANCE_COLUMNS = (
@@ -47,11 +48,6 @@ def is_active(item: Instance | Entity) -> bool:
     return bool(item.queue or item.batch)
 
 
-def search_text(instance_id: str, name: str) -> str:
-    """Return what a search looks through."""
-    return f"{instance_id}\n{name}".casefold()
-
-
 def instance_row(instance: Instance, number: int, hub: int, trails: tuple[int, int]) -> list[Any]:
     """Return the values of INSTANCE_COLUMNS, messages not yet serialised."""
     return [
@@ -77,7 +73,8 @@ def entity_row(entity: Entity, number: int, hub: int, queue_from: int) -> list[A
 
 def finished_row(row: list[Any]) -> list[Any]:
     """Serialise what a row of an instance holds. Called without the task hub's lock."""
-    row[INSTANCE_COLUMNS.index("search")] = search_text(row[2], row[7])
+    tags = row[INSTANCE_COLUMNS.index("tags")]
+    row[INSTANCE_COLUMNS.index("search")] = search_text(row[2], row[7], tags)
     return [_value(value) for value in row]
 
 

@@ -53,10 +53,17 @@ class StateFile:
 
     def store(self, task_hub: str) -> SqliteStore:
         """Return the store of a task hub, with what the file has of it."""
-        with self._mutex:
-            self._connection.execute("INSERT OR IGNORE INTO hubs (name) VALUES (?)", (task_hub,))
-            query = "SELECT number FROM hubs WHERE name = ?"
-            number = self._connection.execute(query, (task_hub,)).fetchone()[0]
+        try:
+            self._check_place()
+            with self._mutex:
+                insert = "INSERT OR IGNORE INTO hubs (name) VALUES (?)"
+                self._connection.execute(insert, (task_hub,))
+                query = "SELECT number FROM hubs WHERE name = ?"
+                number = self._connection.execute(query, (task_hub,)).fetchone()[0]
+        except LostFileError as error:
+            raise FileError(f"{error}.") from None
+        except sqlite3.Error as error:
+            raise self._in_words(error) from None
         store = SqliteStore(
             number,
             self._connect(),
@@ -68,6 +75,12 @@ class StateFile:
         )
         self._stores.append(store)
         return store
+
+    def task_hubs(self) -> list[str]:
+        """Return the names of the task hubs that the file has, in the order of their creation."""
+        with self._mutex:
+            query = "SELECT name FROM hubs ORDER BY number"
+            return [name for (name,) in self._connection.execute(query)]
 
     def close(self) -> None:
         """Write what the stores have not written yet, and leave the file to others."""

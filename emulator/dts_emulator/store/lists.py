@@ -10,8 +10,7 @@ from dts_emulator.store import EntityFilter, Filter, Key
 from dts_emulator.store.codec import ENTITY_COLUMNS, INSTANCE_COLUMNS, within_64_bits
 from dts_emulator.store.reader import Reader
 
-# A tag that is wanted: its key, and its value or NULL for any, twice.
-_TAG = "key = ? AND (? IS NULL OR value = ?)"
+_TAG = "? IN (key, value, key || '=' || value)"
 
 
 class Lists:
@@ -87,10 +86,10 @@ class Lists:
             values += [len(wanted.prefix), wanted.prefix]
         if wanted.top_level:
             where += " AND parent_id IS NULL"
-        if wanted.tag is not None:
+        if wanted.tag:
             # Most have no tags; to read them as JSON takes ten times as long as to see that.
             where += f" AND tags <> '{{}}' AND EXISTS (SELECT 1 FROM json_each(tags) WHERE {_TAG})"
-            values += [wanted.tag[0], wanted.tag[1], wanted.tag[1]]
+            values.append(wanted.tag)
         if wanted.search:
             where += " AND instr(search, ?) > 0"
             values.append(wanted.search.casefold())

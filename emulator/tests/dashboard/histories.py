@@ -67,14 +67,19 @@ class History:
         name: str = "work",
         given: str | None = None,
         *,
+        shown: str | None = None,
         waited: float | None = 0,
         waited_again: float | None = None,
     ) -> History:
-        """Schedule an activity that a worker is given `waited` seconds later, None: not yet."""
+        """Schedule an activity that a worker is given `waited` seconds later, None: not yet.
+
+        `shown` is its display name.
+        """
         if waited is not None:
             last = waited if waited_again is None else waited_again
             self.given[event_id, ns(seconds)] = ns(seconds + waited), ns(seconds + last)
-        scheduled = pb.TaskScheduledEvent(name=name, input=text(given))
+        tags = {} if shown is None else {"durabletask.displayName": shown}
+        scheduled = pb.TaskScheduledEvent(name=name, input=text(given), tags=tags)
         return self.add(seconds, event_id, taskScheduled=scheduled)
 
     def completed(self, seconds: float, event_id: int, result: str | None = None) -> History:
@@ -86,10 +91,16 @@ class History:
         return self.add(seconds, taskFailed=failed)
 
     def child(
-        self, seconds: float, event_id: int, child_id: str, given: str | None = None
+        self,
+        seconds: float,
+        event_id: int,
+        child_id: str,
+        given: str | None = None,
+        *,
+        name: str = "part",
     ) -> History:
         created = pb.SubOrchestrationInstanceCreatedEvent(
-            instanceId=child_id, name="part", input=text(given)
+            instanceId=child_id, name=name, input=text(given)
         )
         return self.add(seconds, event_id, subOrchestrationInstanceCreated=created)
 
@@ -99,9 +110,12 @@ class History:
         )
         return self.add(seconds, subOrchestrationInstanceCompleted=done)
 
-    def child_failed(self, seconds: float, event_id: int, message: str) -> History:
+    def child_failed(
+        self, seconds: float, event_id: int, reason: str | pb.TaskFailureDetails
+    ) -> History:
+        details = failed_with(reason) if isinstance(reason, str) else reason
         failed = pb.SubOrchestrationInstanceFailedEvent(
-            taskScheduledId=event_id, failureDetails=failed_with(message)
+            taskScheduledId=event_id, failureDetails=details
         )
         return self.add(seconds, subOrchestrationInstanceFailed=failed)
 

@@ -14,6 +14,7 @@ from tests.browser import needs_chromium
 from tests.dashboard.conftest import Opener
 from tests.dashboard.histories import History, fan_out_fan_in
 from tests.dashboard.hubs import ShownHub, family, finished_run, make_instance
+from tests.dashboard.schedules import schedule
 
 pytestmark = needs_chromium
 
@@ -36,6 +37,7 @@ PAGES = {
     "workers": "/taskhubs/default/workers",
     "entities": "/taskhubs/default/entities",
     "entity": f"/taskhubs/default/entities/{quote('@counter@k1')}",
+    "schedules": "/taskhubs/default/schedules",
     "start": "/taskhubs/default/start?from=large",
     "choose a file": "/history",
     "not found": f"{INSTANCES}/{quote('no/such')}",
@@ -73,6 +75,7 @@ def fill(hub: ShownHub) -> None:
     for member in family(parts=3, failed_item=13):
         hub.put(member)
     hub.put_entity(Entity("@counter@k1", 0, state="41", locked_by="live"))
+    hub.put_entity(schedule())
     for _ in range(2):
         hub.real.offer(Kind.ACTIVITY, "process_work_item", "", 0)
 

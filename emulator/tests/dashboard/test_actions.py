@@ -11,6 +11,7 @@ from httpx2 import Response
 from dts_emulator.dashboard.models import ALLOWED, STATUSES
 from dts_emulator.engine.events import kind_of
 from tests.dashboard.asking import HOST, asking
+from tests.dashboard.histories import fan_out_fan_in
 from tests.dashboard.hubs import ShownHub, make_instance, running
 
 RUN = "/taskhubs/default/instances/run-1"
@@ -52,6 +53,25 @@ def test_an_action_is_done_and_leads_back_to_the_instance(
     assert getattr(news, kind).input.value == content
     assert answer.status_code == 303
     assert answer.headers["location"] == f"{RUN}?done={form['action']}"
+
+
+def test_a_rewind_is_offered_for_a_failed_instance_with_its_warning() -> None:
+    hub = ShownHub(make_instance(status="FAILED", history=fan_out_fan_in()))
+    shown = unescape(asking(hub).get(RUN).text)
+    assert "Do not rewind an orchestration that uses retry policies" in shown
+    answer = post(hub, action="rewind", reason="the service is back")
+    assert answer.headers["location"] == f"{RUN}?done=rewind"
+    instance = hub.real.store.instance("run-1")
+    assert instance
+    assert instance.rewind
+    assert instance.rewind.executionRewound.reason.value == "the service is back"
+
+
+@pytest.mark.parametrize("status", sorted(set(STATUSES) - {"FAILED"}))
+def test_no_other_instance_is_rewound(status: str) -> None:
+    hub = ShownHub(make_instance(status=status))
+    assert 'value="rewind"' not in asking(hub).get(RUN).text
+    assert post(hub, action="rewind").status_code == 409
 
 
 def test_a_restart_leads_to_the_new_instance() -> None:

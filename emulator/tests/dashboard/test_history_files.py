@@ -99,10 +99,19 @@ def test_a_history_of_an_unknown_instance_is_not_found() -> None:
 
 @pytest.mark.parametrize(
     ("path", "leads_to"),
-    [("", HUB), ("/run-1", f"{HUB}/instances/run-1"), ("/a%2Fb", f"{HUB}/instances/a%2Fb")],
+    [
+        ("", HUB),
+        ("/orchestrations", HUB),
+        ("/orchestrations/run-1", f"{HUB}/instances/run-1"),
+        ("/orchestrations/a%2Fb", f"{HUB}/instances/a%2Fb"),
+        ("?endpoint=http%3A%2F%2Flocalhost%3A8080", HUB),
+    ],
 )
-def test_an_address_of_the_docker_emulators_dashboard_leads_here(path: str, leads_to: str) -> None:
-    docker = "/subscriptions/local/schedulers/emulator/taskhubs/default/orchestrations"
+@pytest.mark.parametrize("scheduler", ["local/schedulers/emulator", "default/schedulers/default"])
+def test_an_address_of_the_docker_emulators_dashboard_leads_here(
+    scheduler: str, path: str, leads_to: str
+) -> None:
+    docker = f"/subscriptions/{scheduler}/taskhubs/default"
     answer = asking(ShownHub()).get(docker + path, follow_redirects=False)
     assert answer.status_code == 307
     assert answer.headers["location"] == leads_to

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from html import unescape
 from urllib.parse import quote
 
 import pytest
 
-from tests.dashboard.asking import HOST, asking, page, post
+from tests.dashboard.asking import HOST, asking, page, plain, post
 from tests.dashboard.hubs import ShownHub, family, finished_run, make_instance, many
 
 HUB = "/taskhubs/default"
@@ -35,6 +36,18 @@ def test_an_orchestration_is_started_with_all_that_the_form_says() -> None:
     assert started.tags == {"team": "blue", "owner": "ann=e"}
 
 
+def test_a_start_can_be_scheduled_for_later_and_its_page_says_so() -> None:
+    hub = ShownHub()
+    post(hub, START, name="run", instance_id="mine", start_at="2126-11-30T08:00")
+    started = hub.real.store.instance("mine")
+    assert started
+    start = datetime(2126, 11, 30, 8, tzinfo=timezone.utc)
+    assert started.starts_at == int(start.timestamp()) * 10**9
+    shown = plain(page(hub, f"{HUB}/instances/mine"))
+    assert "Scheduled start ( UTC ) 2126-11-30 08:00:00" in shown
+    assert "Scheduled start" not in plain(page(ShownHub(finished_run()), f"{HUB}/instances/run-1"))
+
+
 def test_an_id_is_made_for_an_instance_without_one() -> None:
     answer = post(ShownHub(), START, name="run")
     assert re.search(r"/instances/[0-9a-f]{32}\?done=start$", answer.headers["location"])
@@ -46,11 +59,22 @@ def test_an_id_is_made_for_an_instance_without_one() -> None:
         ({"name": ""}, 400, "needs the name"),
         ({"name": "run", "input": "{"}, 400, "The input is not JSON"),
         ({"name": "run", "tags": "team"}, 400, "A tag is written key=value"),
+        ({"name": "run", "tags": f"k={'v' * 1000}"}, 409, "The tags have 1,008 bytes"),
+        ({"name": "run", "start_at": "soon"}, 400, "The scheduled start 'soon' is not a time"),
         ({"name": "run", "instance_id": "run-1"}, 409, "already exists"),
         ({"name": "run", "instance_id": "@a@b"}, 409, "begins with '@'"),
         ({"name": "run", "input": f'"{"x" * (1 << 20)}"'}, 409, "the limit is"),
     ],
-    ids=["no name", "no JSON", "no tag", "an ID in use", "an entity's ID", "too large"],
+    ids=[
+        "no name",
+        "no JSON",
+        "no tag",
+        "large tags",
+        "no time",
+        "an ID in use",
+        "an entity's ID",
+        "too large",
+    ],
 )
 def test_a_start_that_cannot_be_keeps_the_form_and_says_why(
     form: dict[str, str], status: int, words: str

@@ -71,9 +71,10 @@ def listed(store: Store, reopen: Reopen) -> Store:
         (Filter(completed_from=TIME + 9), ["b1", "b2"]),
         (Filter(completed_to=TIME + 9), ["a1"]),
         (Filter(top_level=True, prefix="c"), ["c1"]),
-        (Filter(tag=("team", None), prefix="c"), ["c1", "c2"]),
-        (Filter(tag=("team", "a")), ["a1", "a2"]),
-        (Filter(tag=("tea", None)), []),
+        (Filter(tag="team", prefix="c"), ["c1", "c2"]),
+        (Filter(tag="team=a"), ["a1", "a2"]),
+        (Filter(tag="a"), ["a1", "a2"]),
+        (Filter(tag="tea"), []),
     ],
 )
 def test_a_filter_says_which_instances_are_listed(
