@@ -87,6 +87,7 @@ def test_a_file_that_is_moved_or_replaced_is_noticed_without_a_call(
         harm(path)
         wait_until(lambda: health_of(program) == 503, "the health check says so")
         assert "was moved, removed or replaced" in refused_start(program)
+        program.wait_for_line("was moved, removed or replaced")
         assert program.stderr.count("was moved, removed or replaced") == 1
         assert program.stop().status == 1
 
@@ -99,7 +100,7 @@ def test_the_emulator_goes_on_once_its_file_is_back(path: Path) -> None:
         away.rename(path)
         wait_until(lambda: health_of(program) == 200, "it is well again")
         kept = client.schedule_new_orchestration("o")
-        assert "can be written again" in program.stderr
+        program.wait_for_line("can be written again")
         assert program.stop().status == 0
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT id FROM instances").fetchall() == [(kept,)]
