@@ -61,13 +61,12 @@ def check(answer: pb.OrchestratorResponse, instance: Instance) -> None:
             raise InvalidError(f"No turn may end an orchestration with the status {status}.")
 
 
-def add_part(instance: Instance, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
+def add_part(turn: Turn | None, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
     """Put an answer together that comes in parts; return it with the last one, before that None.
 
     The first part holds what concerns the whole; a first part that comes again begins anew
     (durabletask-java, OrchestratorChunkingTest).
     """
-    turn = instance.turn
     if turn is None or not part.HasField("chunkIndex"):
         return part
     if part.chunkIndex.value == 0:

@@ -87,7 +87,7 @@ class Workers:
             if answer.requiresHistory:
                 self.abandon(answer.completionToken)
                 return
-            whole = turns.add_part(instance, answer)
+            whole = turns.add_part(instance.turn, answer)
             if whole is None:
                 return
             problem = oversized(whole, self._hub.max_payload_bytes)
