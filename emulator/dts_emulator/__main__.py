@@ -18,6 +18,7 @@ from dts_emulator import __version__, process
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.ids import check_task_hub
 from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
+from dts_emulator.replay import command as replay_command
 from dts_emulator.server import Emulator, PortError
 from dts_emulator.store.file import FileError
 
@@ -35,12 +36,15 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the emulator until SIGINT or SIGTERM.
+    """Run the emulator until SIGINT or SIGTERM, or the subcommand `replay`.
 
     Returns:
         0 after a signal; 2 for a wrong argument, a port that is in use, or a state file that
-        cannot be used.
+        cannot be used. Of `replay`: see replay.command.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["replay"]:
+        return replay_command.main(argv[1:])
     process.open_missing_streams()
     log: process.Log | None = None
     try:
@@ -97,7 +101,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
-        "Without --db-file it keeps everything in memory and forgets it when it stops.",
+        "Without --db-file it keeps everything in memory and forgets it when it stops. "
+        "'dts-emulator replay --help' describes the check of changed code.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")

@@ -13,18 +13,18 @@ from dts_emulator import Emulator
 from tests import parts
 from tests.processes import wait_until
 from tests.programs import end_of, program_of, wait_for_status
-from tests.replay import programme
+from tests.replay import chains, programme, waits
 
 History = Sequence[h.HistoryEvent]
 
 ORCHESTRATORS = (
-    programme.chain,
-    programme.retried,
-    programme.region,
-    programme.children,
-    programme.approval,
-    programme.transfer,
-    programme.counter,
+    chains.chain,
+    chains.retried,
+    chains.region,
+    chains.children,
+    waits.approval,
+    waits.transfer,
+    waits.counter,
 )
 ACTIVITIES = (programme.reserve, programme.charge, programme.ship, programme.plus, parts.fail_twice)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from tests.programs import (
 )
 from tests.replay.recording import History, turns_until
 
-Steps = Iterator[Any]
+Steps = Generator[Any, Any, Any]
 Context = task.OrchestrationContext
 
 SUSPENDED = OrchestrationStatus.SUSPENDED
@@ -258,14 +258,14 @@ def broken_once(_: Any, key: str) -> str:
 
 
 def two_steps(ctx: Context, key: str) -> Steps:
-    before = ctx.call_activity("echo", input="kept")
+    before: Any = ctx.call_activity("echo", input="kept")
     first = yield ctx.call_activity("broken_once", input=key)
     second = yield ctx.call_activity("echo", input=first)
     return [(yield before), second]
 
 
 def one_more_step(ctx: Context, key: str) -> Steps:
-    before = ctx.call_activity("echo", input="kept")
+    before: Any = ctx.call_activity("echo", input="kept")
     first = yield ctx.call_activity("broken_once", input=key)
     ctx.call_activity("echo", input="more")
     second = yield ctx.call_activity("echo", input=first)
@@ -273,14 +273,14 @@ def one_more_step(ctx: Context, key: str) -> Steps:
 
 
 def other_kept_step(ctx: Context, key: str) -> Steps:
-    before = ctx.call_activity("echo", input="other")
+    before: Any = ctx.call_activity("echo", input="other")
     first = yield ctx.call_activity("broken_once", input=key)
     second = yield ctx.call_activity("echo", input=first)
     return [(yield before), second]
 
 
 def other_failed_step(ctx: Context, key: str) -> Steps:
-    before = ctx.call_activity("echo", input="kept")
+    before: Any = ctx.call_activity("echo", input="kept")
     first = yield ctx.call_activity("broken_once", input=key.upper())
     second = yield ctx.call_activity("echo", input=first)
     return [(yield before), second]
@@ -343,7 +343,7 @@ def test_a_sub_orchestration_that_was_tried_again_is_replayed() -> None:
 
 
 def hurried(ctx: Context, count: int) -> Steps:
-    numbers = [ctx.call_activity("echo", input=number) for number in range(count)]
+    numbers: list[Any] = [ctx.call_activity("echo", input=n) for n in range(count)]
     return len((yield task.when_all(numbers)))
 
 

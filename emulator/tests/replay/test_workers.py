@@ -209,7 +209,7 @@ def test_an_answer_in_parts_is_put_together() -> None:
 
 def test_a_worker_that_streams_histories_fetches_that_of_the_turn() -> None:
     large = f'"{"x" * 1_200_000}"'
-    capable = {"capabilities": [pb.WORKER_CAPABILITY_HISTORY_STREAMING]}
+    capable: Any = {"capabilities": [pb.WORKER_CAPABILITY_HISTORY_STREAMING]}
     with replaying(one_step(large), **capable) as (wire, items, result):
         for number, actions in ((0, [reserve(large)]), (3, [])):
             item = next(items)
