@@ -76,6 +76,7 @@ def _run(args: argparse.Namespace) -> int:
         max_payload_bytes=args.max_payload_bytes,
         dashboard_read_only=args.dashboard_read_only,
         db_file=args.db_file,
+        check_determinism=args.check_determinism,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -102,7 +103,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
         "Without --db-file it keeps everything in memory and forgets it when it stops. "
-        "'dts-emulator replay --help' describes the check of changed code.",
+        "'dts-emulator replay' checks changed code.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -139,9 +140,18 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dashboard-read-only", action="store_true", help="let the dashboard change nothing"
     )
+    _add_determinism(parser)
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log")
     parser.add_argument("--version", action="version", version=_versions())
     return parser.parse_args(argv)
+
+
+def _add_determinism(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--check-determinism",
+        action="store_true",
+        help="run each turn of an orchestrator twice, and fail it if the answers differ",
+    )
 
 
 def _configure_logging(log: logging.Handler, level: str) -> None:

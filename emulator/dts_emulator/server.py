@@ -69,6 +69,8 @@ class Emulator:
         db_file: the SQLite file that keeps the state; in memory if it is not given.
         skip_time: whether the clock jumps to the next timer whenever no work is under way, so
             that a test need not wait for it.
+        check_determinism: whether each turn of an orchestrator runs twice, and two different
+            answers fail the instance with a NonDeterminismError that names both.
 
     Raises:
         ValueError: `skip_time` with a `db_file`, whose times would lie in the future.
@@ -95,6 +97,7 @@ class Emulator:
         dashboard_read_only: bool = False,
         db_file: str | Path | None = None,
         skip_time: bool = False,
+        check_determinism: bool = False,
     ) -> None:
         if skip_time and db_file is not None:
             raise ValueError("skip_time is for tests, whose state is in memory: leave db_file out.")
@@ -104,7 +107,10 @@ class Emulator:
         self.state = "stopped"
         self.hubs: dict[str, TaskHub] = {}
         self._new_hub = partial(
-            TaskHub, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes
+            TaskHub,
+            lease_grace=lease_grace,
+            max_payload_bytes=max_payload_bytes,
+            check_determinism=check_determinism,
         )
         self._task_hubs = tuple(map(check_task_hub, task_hubs))
         self._dashboard_read_only = dashboard_read_only

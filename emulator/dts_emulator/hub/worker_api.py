@@ -90,6 +90,10 @@ class Workers:
             whole = turns.add_part(instance.turn, answer)
             if whole is None:
                 return
+            if self._hub.check_determinism and turns.keep_first_answer(instance, whole):
+                self._hub.repeat_turn(item)
+                return
+            turns.compare_runs(instance, whole)
             problem = oversized(whole, self._hub.max_payload_bytes)
             if problem:
                 fail_turn(whole, _too_large(problem))
