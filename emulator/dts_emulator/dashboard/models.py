@@ -108,6 +108,7 @@ class InstanceDetail:
     `arrived` are the events that its orchestrator has not taken into its history yet.
     `given` tells for an activity's number and the time it was scheduled at when a worker was
     given it first and last; None where nobody knows, as in a history from a file.
+    `has_no_pending_task`: it runs, but nothing is to come of it by itself.
     """
 
     instance: InstanceView
@@ -119,6 +120,7 @@ class InstanceDetail:
     arrived: Sequence[HistoryEvent] = ()
     given: Mapping[tuple[int, datetime], tuple[datetime, datetime]] | None = None
     children: Mapping[str, ChildView] = field(default_factory=dict)
+    has_no_pending_task: bool = False
 
     @property
     def trace_id(self) -> str | None:
