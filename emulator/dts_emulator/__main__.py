@@ -102,8 +102,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
-        "Without --db-file it keeps everything in memory and forgets it when it stops. "
-        "'dts-emulator replay' checks changed code.",
+        "Without --db-file its state is lost. 'dts-emulator replay' checks changed code.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
