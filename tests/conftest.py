@@ -113,9 +113,16 @@ def instant_items(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def skipping() -> Iterator[Emulator]:
-    """Give a fresh emulator in this process that skips the time in which all wait."""
-    with Emulator(skip_time=True, task_hubs=["default", "other"]) as emulator:
+def skipping(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """Give a fresh emulator in this process that skips the time in which all wait.
+
+    It runs each turn twice to check determinism, unless the fixture's parameter is False.
+    """
+    with Emulator(
+        skip_time=True,
+        check_determinism=getattr(request, "param", True),
+        task_hubs=["default", "other"],
+    ) as emulator:
         yield emulator
 
 

@@ -19,6 +19,7 @@ from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.ids import check_task_hub
 from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
 from dts_emulator.hub.task_hubs import DYNAMIC_VARIABLE
+from dts_emulator.replay import command as replay_command
 from dts_emulator.server import Emulator, PortError
 from dts_emulator.store.file import FileError
 
@@ -36,12 +37,15 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the emulator until SIGINT or SIGTERM.
+    """Run the emulator until SIGINT or SIGTERM, or the subcommand `replay`.
 
     Returns:
         0 after a signal; 1 if the last changes could not be written; 2 for a wrong argument, a
-        port that is in use, or a state file that cannot be used.
+        port that is in use, or a state file that cannot be used. Of `replay`: see replay.command.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["replay"]:
+        return replay_command.main(argv[1:])
     process.open_missing_streams()
     log: process.Log | None = None
     try:
@@ -74,6 +78,7 @@ def _run(args: argparse.Namespace) -> int:
         dashboard_read_only=args.dashboard_read_only,
         db_file=args.db_file,
         dynamic_task_hubs=args.dynamic_task_hubs,
+        check_determinism=args.check_determinism,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -99,7 +104,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
-        "Without --db-file it keeps everything in memory and forgets it when it stops.",
+        "Without --db-file its state is lost. 'dts-emulator replay' checks changed code.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -130,6 +135,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dashboard-read-only", action="store_true", help="let the dashboard change nothing"
     )
+    _add_determinism(parser)
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log")
     parser.add_argument("--version", action="version", version=_versions())
     return parser.parse_args(argv)
@@ -148,6 +154,14 @@ def _add_task_hubs(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=_is_set(parser, DYNAMIC_VARIABLE),
         help=f"create a task hub when a call first names it; {DYNAMIC_VARIABLE}=true does too",
+    )
+
+
+def _add_determinism(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--check-determinism",
+        action="store_true",
+        help="run each turn of an orchestrator twice, and fail it if the answers differ",
     )
 
 

@@ -74,6 +74,8 @@ class Emulator:
             that a test need not wait for it. See `hold_time` and `advance`.
         dynamic_task_hubs: whether a call that names an unknown task hub creates it, and a start
             opens all that the `db_file` has.
+        check_determinism: whether each turn of an orchestrator runs twice, and two different
+            answers fail the instance with a NonDeterminismError that names both.
 
     Raises:
         ValueError: `skip_time` with a `db_file`, whose times would lie in the future.
@@ -99,6 +101,7 @@ class Emulator:
         db_file: str | Path | None = None,
         skip_time: bool = False,
         dynamic_task_hubs: bool = False,
+        check_determinism: bool = False,
     ) -> None:
         if skip_time and db_file is not None:
             raise ValueError("skip_time is for tests, whose state is in memory: leave db_file out.")
@@ -107,7 +110,10 @@ class Emulator:
         self.dashboard_port = dashboard_port
         self.state = "stopped"
         self._make_hub = partial(
-            TaskHub, lease_grace=lease_grace, max_payload_bytes=max_payload_bytes
+            TaskHub,
+            lease_grace=lease_grace,
+            max_payload_bytes=max_payload_bytes,
+            check_determinism=check_determinism,
         )
         self.is_dynamic = dynamic_task_hubs
         self.hubs = TaskHubs(self._new_hub, dynamic=dynamic_task_hubs)

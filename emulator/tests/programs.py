@@ -15,7 +15,7 @@ from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubG
 from durabletask.entities import DurableEntity
 from durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 
-from dts_emulator import Emulator
+from dts_emulator import Emulator, Replayer
 from tests import parts
 from tests.processes import PATIENCE_SECONDS, wait_until
 
@@ -38,9 +38,12 @@ def new_client(
 
 
 def new_worker(
-    emulator: Emulator, *functions: Callable[..., Any], task_hub: str = "default", **options: Any
+    emulator: Emulator | Replayer,
+    *functions: Callable[..., Any],
+    task_hub: str = "default",
+    **options: Any,
 ) -> DurableTaskSchedulerWorker:
-    """Return a worker that knows `functions`, not started yet.
+    """Return a worker of an emulator or a replayer that knows `functions`, not started yet.
 
     What a function is, its first parameter says: `ctx` for an orchestrator, `entity` for an
     entity, anything else for an activity. A class is an entity.
@@ -75,7 +78,7 @@ def register(worker: TaskHubGrpcWorker, function: Callable[..., Any]) -> None:
 
 @contextmanager
 def worker_of(
-    emulator: Emulator, *functions: Callable[..., Any], **options: Any
+    emulator: Emulator | Replayer, *functions: Callable[..., Any], **options: Any
 ) -> Iterator[TaskHubGrpcWorker]:
     """Run a worker that knows `functions` for the length of a block."""
     with new_worker(emulator, *functions, **options) as worker:

@@ -16,7 +16,8 @@ from dts_emulator.dashboard.models import (
     InstanceDetail,
     InstanceView,
 )
-from dts_emulator.dashboard.sdk_history import read_history
+from dts_emulator.dashboard.sdk_history import public_event
+from dts_emulator.engine.history_json import read_history
 
 LARGEST_BYTES = 32 * 1024 * 1024
 KEPT = 8
@@ -34,10 +35,7 @@ class HistoryFiles:
         Raises:
             ValueError: it is none; the message says why.
         """
-        try:
-            detail = instance_of(read_history(content.decode("utf-8-sig")))
-        except UnicodeDecodeError:
-            raise ValueError("This file is no text.") from None
+        detail = instance_of([public_event(event) for event in read_history(content)])
         key = hashlib.sha256(content).hexdigest()[:16]
         self._details[key] = detail
         if len(self._details) > KEPT:

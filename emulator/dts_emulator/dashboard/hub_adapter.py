@@ -32,9 +32,9 @@ from dts_emulator.dashboard.models import (
     WorkerView,
 )
 from dts_emulator.dashboard.progress import Families
-from dts_emulator.dashboard.sdk_history import history_json
 from dts_emulator.engine.errors import NotFoundError, RefusedError
 from dts_emulator.engine.events import text
+from dts_emulator.engine.history_json import history_json
 from dts_emulator.engine.ids import check_entity_id
 from dts_emulator.engine.reruns import status_name
 from dts_emulator.hub.client_api import Clients

@@ -23,6 +23,7 @@ from dts_emulator.dashboard.models import (
 from dts_emulator.dashboard.progress import Families
 from dts_emulator.dashboard.sdk_history import failure_of, public_event
 from dts_emulator.engine.events import kind_of
+from dts_emulator.engine.instances import has_no_pending_task
 from dts_emulator.engine.model import ENDED, Entity, Instance
 from dts_emulator.engine.reruns import status_name
 from dts_emulator.hub.leases import Kind, Leases, WorkerStream
@@ -91,6 +92,7 @@ def detail_of(hub: TaskHub, families: Families, instance: Instance) -> Callable[
         child.instance_id: _child_view(families, child) for child in children if child is not None
     }
     progress = view.progress or families.progress(instance)
+    is_silent = has_no_pending_task(instance)
 
     def finish() -> InstanceDetail:
         return InstanceDetail(
@@ -104,6 +106,7 @@ def detail_of(hub: TaskHub, families: Families, instance: Instance) -> Callable[
                 for (number, scheduled), (first, last) in given.items()
             },
             children=seen,
+            has_no_pending_task=is_silent,
         )
 
     return finish

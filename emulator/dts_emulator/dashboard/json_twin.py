@@ -48,6 +48,7 @@ def instance(detail: InstanceDetail, steps: Sequence[Step]) -> Json:
     return {
         **_head(detail.instance),
         "trace_id": detail.trace_id,
+        "has_no_pending_task": detail.has_no_pending_task,
         "input": _value(detail.input),
         "output": _value(detail.output),
         "custom_status": _value(detail.custom_status),

@@ -125,6 +125,7 @@ class InstanceDetail:
     `arrived` are the events that no turn has delivered, also those that came after a failure.
     `given` tells for an activity's number and the time it was scheduled at when a worker was
     given it first and last; None where nobody knows, as in a history from a file.
+    `has_no_pending_task`: it runs, but nothing is to come of it by itself.
     """
 
     instance: InstanceView
@@ -136,6 +137,7 @@ class InstanceDetail:
     arrived: Sequence[HistoryEvent] = ()
     given: Mapping[tuple[int, datetime], tuple[datetime, datetime]] | None = None
     children: Mapping[str, ChildView] = field(default_factory=dict)
+    has_no_pending_task: bool = False
 
     @property
     def trace_id(self) -> str | None:

@@ -1,13 +1,9 @@
-"""The protocol's history events as the SDK's public classes, for the dashboard, and in files.
-
-A file holds them in the protocol's own JSON form, as one HistoryChunk.
-"""
+"""The protocol's history events as the SDK's public classes, for the dashboard."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime, timezone
 from typing import Any
@@ -15,7 +11,7 @@ from typing import Any
 from durabletask import history
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.task import FailureDetails
-from google.protobuf.json_format import MessageToDict, MessageToJson, Parse, ParseError
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -38,32 +34,15 @@ _CLASSES: dict[str, Any] = {
 def public_event(event: pb.HistoryEvent) -> history.HistoryEvent:
     """Return a history event as the SDK's public class of it."""
     kind = kind_of(event)
-    made: history.HistoryEvent = getattr(history, f"{kind[0].upper()}{kind[1:]}Event")(
+    # genericEvent is the one kind whose name has the class's ending already.
+    name = f"{kind[0].upper()}{kind[1:]}".removesuffix("Event")
+    public: Any = getattr(history, f"{name}Event")
+    made: history.HistoryEvent = public(
         event_id=event.eventId,
         timestamp=_utc(event.timestamp),
-        **_values(
-            getattr(event, kind), getattr(history, f"{kind[0].upper()}{kind[1:]}Event"), _BASE
-        ),
+        **_values(getattr(event, kind), public, _BASE),
     )
     return made
-
-
-def history_json(events: Iterable[pb.HistoryEvent]) -> str:
-    """Return history events in the protocol's JSON form."""
-    return MessageToJson(pb.HistoryChunk(events=events))
-
-
-def read_history(text: str) -> list[history.HistoryEvent]:
-    """Return the events of a history in the protocol's JSON form.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        chunk = Parse(text, pb.HistoryChunk())
-        return [public_event(event) for event in chunk.events]
-    except (ParseError, AttributeError, IndexError, RecursionError) as error:
-        raise ValueError(f"This is no history in the protocol's JSON form: {error}") from None
 
 
 def failure_of(failure: pb.TaskFailureDetails | None) -> FailureDetails | None:

@@ -66,6 +66,20 @@ def readiness(instance: Instance) -> list[Effect]:
     return [TurnReady(instance.instance_id)]
 
 
+def has_no_pending_task(instance: Instance) -> bool:
+    """Return whether a running instance has nothing to come by itself: neither task nor turn.
+
+    Its orchestrator waits for an external event, or has gone another way than its history.
+    """
+    return (
+        instance.status == pb.ORCHESTRATION_STATUS_RUNNING
+        and bool(instance.history)
+        and instance.turn is None
+        and not instance.waits_for
+        and not readiness(instance)
+    )
+
+
 def deliver(instance: Instance, news: pb.HistoryEvent, now: int) -> list[Effect]:
     """Give an instance an event. One that has ended takes none, but a failed one may be rewound."""
     if instance.has_ended:

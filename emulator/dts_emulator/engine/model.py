@@ -24,12 +24,14 @@ class Turn:
     """What a worker has been given and has not answered yet: the first `count` of the inbox.
 
     `parts` are the parts of an answer that comes in several messages, `size` is their bytes.
+    `first_answer` is the answer that a second run of the turn must give again.
     """
 
     started: pb.HistoryEvent
     count: int
     parts: list[pb.OrchestratorResponse] = field(default_factory=list)
     size: int = 0
+    first_answer: pb.OrchestratorResponse | None = None
 
     def drop_parts(self) -> None:
         """Forget the parts of an answer that have come."""

@@ -6,6 +6,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import entities
 from dts_emulator.engine.actions import carry_out
+from dts_emulator.engine.comparison import first_mismatch
 from dts_emulator.engine.effects import Effect, StatusChanged
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import check_readable, event, execution_started
@@ -14,6 +15,7 @@ from dts_emulator.engine.ids import check_instance_id
 from dts_emulator.engine.instances import end, readiness
 from dts_emulator.engine.model import Instance, Turn
 from dts_emulator.engine.reruns import continue_as_new, rewrite
+from dts_emulator.engine.steps import requested_steps
 from dts_emulator.engine.tags import check_tags
 
 # How much an answer that comes in parts may have altogether.
@@ -30,6 +32,9 @@ COMPLETIONS = frozenset(
 )
 
 
+_DETERMINISM_ADVICE = "use ctx.new_uuid(), ctx.current_utc_datetime, or an activity."
+
+
 def take(instance: Instance, now: int) -> list[pb.HistoryEvent]:
     """Return the new events of the instance's next turn.
 
@@ -40,10 +45,36 @@ def take(instance: Instance, now: int) -> list[pb.HistoryEvent]:
         if instance.turn is None:
             instance.turn = Turn(_orchestrator_started(now), 0)
         return [instance.turn.started, instance.rewind]
+    if instance.turn is not None and instance.turn.first_answer is not None:
+        # The second run gets what the first one got, whatever has arrived since.
+        return [instance.turn.started, *instance.inbox[: instance.turn.count]]
     started = _orchestrator_started(now) if instance.turn is None else instance.turn.started
     instance.turn = Turn(started, len(instance.inbox))
     instance.is_due = False
     return [started, *instance.inbox]
+
+
+def keep_first_answer(instance: Instance, answer: pb.OrchestratorResponse) -> bool:
+    """Keep the first answer to a turn, to compare it with a second one; return whether it is.
+
+    The worker's rewrite of a history, for a rewind, is no run of the orchestrator.
+    """
+    turn = instance.turn
+    if turn is None or turn.first_answer is not None or instance.rewind is not None:
+        return False
+    turn.first_answer = answer
+    return True
+
+
+def compare_runs(instance: Instance, answer: pb.OrchestratorResponse) -> None:
+    """Fail an orchestrator whose second answer to a turn differs from the first."""
+    first = instance.turn.first_answer if instance.turn is not None else None
+    if first is None:
+        return
+    mismatch = first_mismatch(requested_steps(first), requested_steps(answer))
+    if mismatch is not None:
+        problem = f"Two runs of the same turn differ: {mismatch.summary()}: {_DETERMINISM_ADVICE}"
+        fail_turn(answer, failure("NonDeterminismError", problem))
 
 
 def check(answer: pb.OrchestratorResponse, instance: Instance) -> None:
@@ -62,13 +93,12 @@ def check(answer: pb.OrchestratorResponse, instance: Instance) -> None:
             raise InvalidError(f"No turn may end an orchestration with the status {status}.")
 
 
-def add_part(instance: Instance, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
+def add_part(turn: Turn | None, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
     """Put an answer together that comes in parts; return it with the last one, before that None.
 
     The first part holds what concerns the whole; a first part that comes again begins anew
     (durabletask-java, OrchestratorChunkingTest).
     """
-    turn = instance.turn
     if turn is None or not part.HasField("chunkIndex"):
         return part
     if part.chunkIndex.value == 0:

@@ -53,6 +53,7 @@ class TaskHub:
         store: where the state is kept; in memory if it is not given.
         clock: returns the time in nanoseconds since 1970.
         settled: called when there may be nothing to do any more but to wait.
+        check_determinism: whether each turn runs twice, to compare the answers.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class TaskHub:
         store: Store | None = None,
         clock: Callable[[], int] = time.time_ns,
         settled: Callable[[], None] = lambda: None,
+        check_determinism: bool = False,
     ) -> None:
         self.name = name
+        self.check_determinism = check_determinism
         self.max_payload_bytes = max_payload_bytes
         self.now = clock
         self.store = store or MemoryStore()
@@ -254,6 +257,13 @@ class TaskHub:
         if worker is not None:
             worker.record.note(item.kind.value, self.now() / SECOND)
         self.remove_work_item(item)
+
+    def repeat_turn(self, item: WorkItem) -> None:
+        """Let workers have a turn that has been answered once more."""
+        self.complete_work_item(item)
+        instance = self.store.instance(str(item.subject))
+        if instance is not None:
+            self._offer_now(instance)
 
     def abandon_work_item(self, token: str) -> None:
         """Take a work item back before it is done, for another worker if there is one."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from queue import Empty
+from weakref import WeakSet
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
@@ -14,7 +15,7 @@ from dts_emulator.engine import entities, instances, turns
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import SECOND, copy_fields, event
 from dts_emulator.engine.failures import fail_activity, fail_batch, fail_turn, failure, shorten
-from dts_emulator.engine.model import Activity
+from dts_emulator.engine.model import Activity, Instance
 from dts_emulator.hub.leases import Kind, WorkerStream, WorkItem
 from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.task_hub import TaskHub
@@ -32,6 +33,7 @@ class Workers:
     def __init__(self, hub: TaskHub) -> None:
         self._hub = hub
         self._messages = WorkMessages(hub)
+        self._known_as_silent: WeakSet[Instance] = WeakSet()
 
     # Streams
 
@@ -87,14 +89,20 @@ class Workers:
             if answer.requiresHistory:
                 self.abandon(answer.completionToken)
                 return
-            whole = turns.add_part(instance, answer)
+            whole = turns.add_part(instance.turn, answer)
             if whole is None:
                 return
+            if self._hub.check_determinism and turns.keep_first_answer(instance, whole):
+                self._hub.repeat_turn(item)
+                return
+            turns.compare_runs(instance, whole)
             problem = oversized(whole, self._hub.max_payload_bytes)
             if problem:
                 fail_turn(whole, _too_large(problem))
             self._hub.complete_work_item(item)
             self._hub.change(instance, turns.settle, whole)
+            if not whole.actions:
+                self._warn_of_silence(instance)
 
     def complete_activity(self, answer: pb.ActivityResponse) -> None:
         """Take an activity's result.
@@ -145,6 +153,16 @@ class Workers:
                 fail_batch(answer, entity.state, _too_large(problem))
             self._hub.complete_work_item(item)
             self._hub.change_entity(entity.entity_id, entities.settle, answer)
+
+    def _warn_of_silence(self, instance: Instance) -> None:
+        """Say once that nothing is to come of an instance whose turn has asked for nothing."""
+        if instances.has_no_pending_task(instance) and instance not in self._known_as_silent:
+            self._known_as_silent.add(instance)
+            logger.warning(
+                "Orchestration '%s' has no pending task: only an external event can wake this "
+                "instance; if it waits for none, its code no longer fits its history",
+                instance.instance_id,
+            )
 
     def abandon(self, token: str) -> None:
         """Give a work item back before it is done, for another worker if there is one."""

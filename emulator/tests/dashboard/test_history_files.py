@@ -6,10 +6,13 @@ from contextlib import suppress
 from random import Random
 
 import pytest
+from durabletask.extensions.history_export.models import ExportFormat, ExportFormatKind
+from durabletask.extensions.history_export.serialization import serialize_history
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.json_format import MessageToJson, Parse, SerializeToJsonError
 from httpx2 import Response
 
+from dts_emulator.dashboard.sdk_history import public_event
 from tests.dashboard.asking import HOST, asking
 from tests.dashboard.histories import History, fan_out_fan_in
 from tests.dashboard.hubs import ShownHub, finished_run
@@ -36,6 +39,17 @@ def test_an_opened_history_is_shown_read_only_with_pages_and_filters() -> None:
     assert 'data-live="no"' in answer.text
     second = client.get(f"{answer.url.path}?steps=process_work_item&page=2")
     assert '<tr id="step-60">' in second.text
+
+
+def test_an_export_of_the_sdk_can_be_opened_too() -> None:
+    events = [public_event(event) for event in fan_out_fan_in(60).raw]
+    form = ExportFormat(ExportFormatKind.JSONL_GZIP, "1.0")
+    content = serialize_history(events, instance_id="run-1", fmt=form)
+    files = {"file": ("run-1.jsonl.gz", content)}
+    answer = asking(ShownHub()).post("/history", files=files, headers=OURS)
+    assert answer.status_code == 200
+    assert "This is a history from a file." in answer.text
+    assert '<li id="group-process_work_item">' in answer.text
 
 
 def test_a_history_can_be_opened_where_nothing_may_be_changed() -> None:

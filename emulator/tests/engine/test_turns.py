@@ -228,9 +228,9 @@ def test_an_answer_in_parts_is_put_together_with_the_last_one() -> None:
     turns.take(instance, NOW)
     first = part(0, activity(1), last=False)
     first.customStatus.value = '"s"'
-    assert turns.add_part(instance, first) is None
-    assert turns.add_part(instance, part(1, activity(2), last=False)) is None
-    whole = turns.add_part(instance, part(2, activity(3), last=True))
+    assert turns.add_part(instance.turn, first) is None
+    assert turns.add_part(instance.turn, part(1, activity(2), last=False)) is None
+    whole = turns.add_part(instance.turn, part(2, activity(3), last=True))
     assert whole is not None
     assert [action.id for action in whole.actions] == [1, 2, 3]
     assert whole.customStatus.value == '"s"'
@@ -240,8 +240,8 @@ def test_an_answer_in_parts_is_put_together_with_the_last_one() -> None:
 def test_a_first_part_that_comes_again_begins_anew() -> None:
     instance = new_instance()
     turns.take(instance, NOW)
-    turns.add_part(instance, part(0, activity(1), last=False))
-    turns.add_part(instance, part(0, activity(1), last=False))
-    whole = turns.add_part(instance, part(1, activity(2), last=True))
+    turns.add_part(instance.turn, part(0, activity(1), last=False))
+    turns.add_part(instance.turn, part(0, activity(1), last=False))
+    whole = turns.add_part(instance.turn, part(1, activity(2), last=True))
     assert whole is not None
     assert [action.id for action in whole.actions] == [1, 2]

@@ -1,0 +1,109 @@
+"""An instance that nothing will wake by itself is pointed out, once, in the log and on its page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+from durabletask.internal import orchestrator_service_pb2 as pb
+from starlette.testclient import TestClient
+
+from dts_emulator import Emulator
+from dts_emulator.dashboard.app import create_app
+from dts_emulator.dashboard.hub_adapter import Overview
+from tests.caller import Caller, activity, ended
+from tests.dashboard.asking import HOST
+from tests.wire import wire_to
+
+WORDS = "has no pending task: only an external event can wake this instance"
+ON_PAGE = "No pending task: only an external event can wake this instance."
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.WARNING, logger="emulator")
+    return caplog
+
+
+def page_of(emulator: Emulator) -> str:
+    """Return the HTML of the instance's page."""
+    app = create_app({"default": Overview(emulator.hubs["default"])}, ready=lambda: True)
+    answer = TestClient(app, base_url=HOST).get("/taskhubs/default/instances/id")
+    assert answer.status_code == 200
+    return str(answer.text)
+
+
+def warnings(log: pytest.LogCaptureFixture) -> int:
+    return sum(WORDS in record.getMessage() for record in log.records)
+
+
+def test_a_turn_that_asks_for_nothing_and_ends_nothing_is_pointed_out_once(
+    emulator: Emulator, caller: Caller, log: pytest.LogCaptureFixture
+) -> None:
+    caller.start()
+    work = caller.work()
+    caller.answer(next(work))
+    assert warnings(log) == 1
+    assert ON_PAGE in page_of(emulator)
+    for _ in range(2):
+        caller.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
+        caller.answer(next(work))
+    assert warnings(log) == 1
+    assert caller.state().orchestrationStatus == pb.ORCHESTRATION_STATUS_RUNNING
+    caller.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
+    caller.answer(next(work), ended())
+    assert ON_PAGE not in page_of(emulator)
+
+
+Prepare = Callable[[Caller, Iterator[pb.WorkItem]], None]
+
+
+def an_activity_is_pending(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
+    caller.answer(next(work), activity())
+
+
+def an_activity_was_asked_for_before(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
+    caller.answer(next(work), activity())
+    next(work)
+    caller.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
+    caller.answer(next(work))
+
+
+def an_event_has_come_meanwhile(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
+    item = next(work)
+    caller.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
+    caller.answer(item)
+
+
+def it_has_ended(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
+    caller.answer(next(work), ended())
+
+
+def it_is_suspended(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
+    item = next(work)
+    caller.call("SuspendInstance", pb.SuspendRequest(instanceId="id"))
+    caller.answer(item)
+    caller.answer(next(work))
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        an_activity_is_pending,
+        an_activity_was_asked_for_before,
+        an_event_has_come_meanwhile,
+        it_has_ended,
+        it_is_suspended,
+    ],
+    ids=lambda prepare: prepare.__name__,
+)
+def test_an_instance_of_which_something_is_to_come_is_not(
+    prepare: Prepare, log: pytest.LogCaptureFixture
+) -> None:
+    with Emulator() as emulator, wire_to(emulator) as wire:
+        caller = Caller(wire)
+        caller.start()
+        prepare(caller, caller.work())
+        assert warnings(log) == 0
+        assert ON_PAGE not in page_of(emulator)
