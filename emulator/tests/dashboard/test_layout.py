@@ -127,6 +127,15 @@ def test_names_are_whole_where_there_is_room(open_page: Opener) -> None:
     assert not [label.inner_text() for label in labels if label.evaluate(is_cut)]
 
 
+def test_the_longest_id_is_whole_in_the_path_to_its_page(open_page: Opener) -> None:
+    page = open_page(f"{HUB}/instances/{'x' * 100}", viewport=WIDE)
+    here = page.locator("header a[aria-current]")
+    assert here.inner_text() == "x" * 100
+    box = here.bounding_box()
+    assert box is not None
+    assert box["height"] < 40
+
+
 def test_a_minted_id_stands_on_one_line_of_the_list(open_page: Opener) -> None:
     page = open_page(HUB, viewport=WIDE)
     box = page.get_by_role("link", name="c0ffee00112233445566778899aabbcc").bounding_box()
