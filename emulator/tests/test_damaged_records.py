@@ -30,6 +30,9 @@ DAMAGES = {
     "tags": "UPDATE instances SET tags = '{' WHERE id = 'child'",
     "failure": "UPDATE instances SET failure = x'ff' WHERE id = 'child'",
     "summary": "UPDATE instances SET summary = '[]' WHERE id = 'child'",
+    "status": "UPDATE instances SET status = 99 WHERE id = 'child'",
+    "time": "UPDATE instances SET created_at = x'ff' WHERE id = 'child'",
+    "name": "UPDATE instances SET name = x'ff' WHERE id = 'child'",
     "history": "UPDATE parts SET body = x'ff' "
     "WHERE owner = (SELECT number FROM instances WHERE id = 'child')",
 }
@@ -103,7 +106,7 @@ def test_the_list_page_shows_the_others_and_its_own_page_says_what_is_wrong(dama
         assert (status, "state file" in own) == (503, True)
 
 
-@pytest.mark.parametrize("damage", ["tags", "failure", "summary"])
+@pytest.mark.parametrize("damage", ["tags", "failure", "summary", "status", "time", "name"])
 def test_the_list_page_names_a_record_whose_row_is_damaged(path: Path, damage: str) -> None:
     with program(path) as (_, client):
         client.schedule_new_orchestration(echoing, input="child", instance_id="child")

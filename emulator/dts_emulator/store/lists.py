@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from dts_emulator.store import EntityFilter, Filter, Key
-from dts_emulator.store.codec import ENTITY_COLUMNS, INSTANCE_COLUMNS, within_64_bits
+from dts_emulator.store.codec import (
+    ENTITY_COLUMNS,
+    INSTANCE_COLUMNS,
+    readable_status,
+    within_64_bits,
+)
 from dts_emulator.store.reader import Reader
 
 _TAG = "? IN (key, value, key || '=' || value)"
@@ -49,11 +55,14 @@ class Lists:
         counted = self._reader.rows(f"SELECT count(*) FROM instances WHERE {where}", *values)
         return page, counted[0][0]
 
-    def count_by_status(self, wanted: Filter) -> dict[int, int]:
+    def count_by_status(self, wanted: Filter) -> Counter[int]:
         """Return how many of the wanted instances have each status."""
         where, values = self._condition(wanted)
         query = f"SELECT status, count(*) FROM instances WHERE {where} GROUP BY status"
-        return dict(self._reader.rows(query, *values))
+        counts = Counter[int]()
+        for status, count in self._reader.rows(query, *values):
+            counts[readable_status(status)] += count
+        return counts
 
     def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Any]:
         """Return entities by ID, those after the ID `after`."""

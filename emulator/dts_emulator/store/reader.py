@@ -30,12 +30,15 @@ from dts_emulator.store.codec import (
 )
 from dts_emulator.store.trail import SavedDispatchTimes, SavedPrefix
 
+# What is raised where a row, or a part, does not hold what it should.
+_UNREADABLE = (DecodeError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
+
 
 @contextmanager
 def _unavailable_on_error() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, DecodeError, ValueError, TypeError, KeyError) as error:
+    except (sqlite3.Error, *_UNREADABLE) as error:
         raise UnavailableError(f"The emulator cannot read its state file: {error}.") from error
 
 
@@ -123,7 +126,7 @@ class Reader:
 
         try:
             values = {"problem": None, **instance_values(row)}
-        except (DecodeError, ValueError, TypeError, KeyError) as error:
+        except _UNREADABLE as error:
             if row[_IS_ACTIVE]:
                 raise
             # Only what is still to come of an instance must be readable.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from threading import Lock, RLock
@@ -131,7 +131,7 @@ class SqliteStore:
 
     def count_by_status(self, wanted: Filter) -> dict[int, int]:
         """Return how many of the wanted instances have each status."""
-        counts = Counter(self._lists.count_by_status(wanted))
+        counts = self._lists.count_by_status(wanted)
         counts.update(int(one.status) for one in self._unsaved(wanted))
         return dict(counts)
 
