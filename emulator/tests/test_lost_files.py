@@ -51,6 +51,14 @@ def remove_log(path: Path) -> None:
     path.with_name(f"{path.name}-wal").unlink()
 
 
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def write_over(path: Path) -> None:
+    path.write_bytes(b"no database " * 1000)
+
+
 def refused_start(program: Program) -> str:
     """Return why an emulator refuses to start an orchestration."""
     with client_of(program) as client, pytest.raises(grpc.RpcError) as refused:
@@ -77,7 +85,7 @@ def test_a_folder_that_cannot_be_entered_any_more_is_noticed_too(tmp_path: Path)
         assert "was moved, removed or replaced" in str(emulator.problem)
 
 
-@pytest.mark.parametrize("harm", [move, remove, replace, remove_log])
+@pytest.mark.parametrize("harm", [move, remove, replace, remove_log, empty, write_over])
 def test_a_file_that_is_moved_or_replaced_is_noticed_without_a_call(
     path: Path, harm: Callable[[Path], None]
 ) -> None:

@@ -15,6 +15,8 @@ from threading import Lock
 
 _FIRST_BYTE = 0x4000_0000 + 1024
 
+_HEADER = b"SQLite format 3\0"
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -115,6 +117,11 @@ class FileLock:
             _lock(self._descriptor)
         except (BlockingIOError, PermissionError):
             raise InUseError(_holder(self._descriptor)) from None
+
+    def is_sqlite(self) -> bool:
+        """Return whether the file begins as SQLite's do. Two threads must not ask at once."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return os.read(self._descriptor, len(_HEADER)) == _HEADER
 
     def release(self) -> None:
         """Leave the file to others. SQLite must have closed it."""

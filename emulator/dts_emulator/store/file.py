@@ -44,18 +44,18 @@ class StateFile:
         self._mutex = Lock()
         self._file_lock = self._take()
         try:
+            self._refuse_other_names()
             self._connection = self._open()
         except BaseException:
             self._file_lock.release()
             raise
-        self._numbers = itertools.count(self._last_number() + 1)
         self._identities = {path: _identity(path) for path in self._files()}
 
     def store(self, task_hub: str) -> SqliteStore:
         """Return the store of a task hub, with what the file has of it."""
         try:
-            self._check_place()
             with self._mutex:
+                self._check_place()
                 insert = "INSERT OR IGNORE INTO hubs (name) VALUES (?)"
                 self._connection.execute(insert, (task_hub,))
                 query = "SELECT number FROM hubs WHERE name = ?"
@@ -95,12 +95,14 @@ class StateFile:
         return [self.path, opened.with_name(f"{opened.name}-wal")]
 
     def _check_place(self) -> None:
-        for path, identity in self._identities.items():
-            if _identity(path) != identity:
-                raise LostFileError(
-                    f"'{path}' was moved, removed or replaced; put it back, or start the "
-                    "emulator again"
-                )
+        """Raise LostFileError once the file's name leads elsewhere. Called under the mutex."""
+        lost = [path for path, found in self._identities.items() if _identity(path) != found]
+        if not lost and not self._file_lock.is_sqlite():
+            lost = [self.path]  # Something has written over it.
+        for path in lost:
+            raise LostFileError(
+                f"'{path}' was moved, removed or replaced; put it back, or start the emulator again"
+            )
 
     def _take(self) -> FileLock:
         folder = self.path.absolute().parent
@@ -123,11 +125,21 @@ class StateFile:
                 f"{error.strerror}. Name a file in another one."
             ) from None
 
+    def _refuse_other_names(self) -> None:
+        """Refuse hard links: SQLite would look for its log beside one name, and not the other."""
+        names = self.path.stat().st_nlink
+        if names > 1:
+            raise FileError(
+                f"The state file '{self.path}' has {names} names (hard links); what was written "
+                "under one is not found under another. Remove the others, or copy the file."
+            )
+
     def _open(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
             self._check(connection)
             prepare(connection)
+            self._numbers = itertools.count(_last_number(connection) + 1)
             for setting in _SETTINGS:
                 connection.execute(setting)
             # A file that may only be read would otherwise be noticed at the first change.
@@ -177,13 +189,13 @@ class StateFile:
                 return self.damaged(error)
         return FileError(f"The state file '{self.path}' {why}")
 
-    def _last_number(self) -> int:
-        tables = ("instances", "entities", "timers", "left_activities")
-        found = [
-            self._connection.execute(f"SELECT max(number) FROM {table}").fetchone()[0]
-            for table in tables
-        ]
-        return max(number or 0 for number in found)
+
+def _last_number(connection: sqlite3.Connection) -> int:
+    tables = ("instances", "entities", "timers", "left_activities")
+    found = [
+        connection.execute(f"SELECT max(number) FROM {table}").fetchone()[0] for table in tables
+    ]
+    return max(number or 0 for number in found)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
