@@ -14,7 +14,9 @@ import pytest
 
 from dts_emulator import Emulator
 from dts_emulator.store.file import StateFile
+from dts_emulator.store.writer import Changes
 from tests.processes import Program, running, wait_until
+from tests.programs import new_client
 from tests.state_files import client_of, emulator_of
 from tests.test_command_line import health_of
 
@@ -121,6 +123,23 @@ def test_no_change_is_acknowledged_that_went_to_a_file_that_is_gone(path: Path) 
         copy.rename(path)
         assert "was moved, removed or replaced" in refused_start(program)  # At once: no wait.
         program.kill()
+
+
+def test_no_change_is_acknowledged_whose_file_goes_while_it_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Changes.write
+
+    def write_and_move(changes: Changes, connection: sqlite3.Connection) -> None:
+        write(changes, connection)
+        if path.exists():
+            move(path)
+
+    monkeypatch.setattr(Changes, "write", write_and_move)
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        with pytest.raises(grpc.RpcError) as refused:
+            client.schedule_new_orchestration("o")
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_an_internal_error_of_the_writer_is_noticed(path: Path) -> None:
