@@ -37,6 +37,7 @@ class WorkItem:
     `token` is the completion token of the present lease, `earlier_tokens` are those of earlier
     ones with which it may still be completed. It waits since `waits_since`, and its holder was
     sent it at `dispatched_at`, in seconds since 1970. `is_withdrawn`: only its holder may be at it.
+    `change` is the store's number of the change that it must not be sent before.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class WorkItem:
     waits_since: float = 0.0
     dispatched_at: float | None = None
     is_withdrawn: bool = False
+    change: int = 0
 
 
 @dataclass(eq=False)

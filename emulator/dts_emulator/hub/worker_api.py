@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from queue import Empty
@@ -12,7 +13,7 @@ from weakref import WeakSet
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import entities, instances, turns
-from dts_emulator.engine.errors import InvalidError
+from dts_emulator.engine.errors import InvalidError, UnavailableError
 from dts_emulator.engine.events import SECOND, copy_fields, event
 from dts_emulator.engine.failures import fail_activity, fail_batch, fail_turn, failure, shorten
 from dts_emulator.engine.model import Activity, Instance
@@ -25,6 +26,9 @@ logger = logging.getLogger("emulator")
 
 # A worker of an SDK takes a stream that is silent for 60 s (.NET) or 120 s (Python) for dead.
 HEALTH_PING_SECONDS = 30.0
+
+# The time between two looks whether the state can be kept again.
+RETRY_SECONDS = 0.2
 
 
 class Workers:
@@ -65,12 +69,26 @@ class Workers:
                 return None
             with self._hub.lock:
                 item.dispatched_at = self._seconds()
+                if item.kind is not Kind.ACTIVITY:
+                    item.change = self._hub.store.last_change(str(item.subject))
                 message = self._builder.build(item, stream) if item.holder is stream else None
                 if message is None and item.holder is stream:
                     self._hub.remove_work_item(item)
             if message is not None:
-                return message
+                return message if self._wait_until_kept(item.change, stream) else None
             del item  # It may be the last that holds a purged instance.
+
+    def _wait_until_kept(self, change: int, stream: WorkerStream) -> bool:
+        """Wait until what a message tells is kept: a worker must not act on what may be undone.
+
+        Return False where the stream, or the emulator, ends before that.
+        """
+        while not (self._hub.store.is_kept(change) or stream.has_gone or self._hub.is_closed):
+            try:
+                self._hub.store.flush(change)
+            except UnavailableError:
+                time.sleep(RETRY_SECONDS)
+        return self._hub.store.is_kept(change)
 
     # Answers: checked first, then taken. One that comes late, or twice, counts for nothing.
 

@@ -196,8 +196,16 @@ class Store(Protocol):
             UnavailableError: nothing can be kept at present.
         """
 
-    def flush(self) -> None:
-        """Wait until all that was put is kept for good. Called without the task hub's lock.
+    def last_change(self, item_id: str, /) -> int:
+        """Return the number of the last change to an instance or entity, 0 if all are kept."""
+
+    def is_kept(self, change: int, /) -> bool:
+        """Return whether all changes up to a number are kept for good."""
+
+    def flush(self, until: int | None = None) -> None:
+        """Wait until all that was put, or all up to a change, is kept for good.
+
+        Called without the task hub's lock.
 
         Raises:
             UnavailableError: that cannot be now; it will be once the problem is over.

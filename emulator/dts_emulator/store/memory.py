@@ -126,7 +126,15 @@ class MemoryStore:
     def ensure_writable(self) -> None:
         """Do nothing: memory takes every change."""
 
-    def flush(self) -> None:
+    def last_change(self, _: str, /) -> int:
+        """Return 0: nothing would outlive the process."""
+        return 0
+
+    def is_kept(self, _: int, /) -> bool:
+        """Return True: there is nothing that would outlive the process."""
+        return True
+
+    def flush(self, until: int | None = None) -> None:
         """Do nothing: there is nothing that would outlive the process."""
 
     def when_flushed(self, done: Callable[[str | None], None]) -> None:

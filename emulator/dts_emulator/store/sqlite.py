@@ -263,10 +263,18 @@ class SqliteStore:
         if self._writer.problem is not None:
             raise UnavailableError(self._writer.problem)
 
-    def flush(self) -> None:
-        """Wait until all that was put is on disk. Called without the task hub's lock."""
+    def last_change(self, item_id: str) -> int:
+        """Return the number of the last change to an instance or entity, 0 if all are on disk."""
+        return self._pending.last_change(item_id)
+
+    def is_kept(self, change: int) -> bool:
+        """Return whether all changes up to a number are on disk."""
+        return change <= self._writer.written
+
+    def flush(self, until: int | None = None) -> None:
+        """Wait until all that was put, or all up to a change, is on disk. Called without a lock."""
         result: SimpleQueue[str | None] = SimpleQueue()
-        self.when_flushed(result.put)
+        self._writer.when_written(self._pending.last if until is None else until, result.put)
         problem = result.get()
         if problem is not None:
             raise UnavailableError(problem)
