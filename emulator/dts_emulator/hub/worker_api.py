@@ -27,6 +27,10 @@ logger = logging.getLogger("emulator")
 # A worker of an SDK takes a stream that is silent for 60 s (.NET) or 120 s (Python) for dead.
 HEALTH_PING_SECONDS = 30.0
 
+# After so many times it is said that workers keep giving an item back. The SDK for Python does so
+# where the text of an error cannot be sent, such as one that is not valid Unicode.
+MANY_ABANDONMENTS = 5
+
 # The time between two looks whether the state can be kept again.
 RETRY_SECONDS = 0.2
 
@@ -185,7 +189,18 @@ class Workers:
     def abandon(self, token: str) -> None:
         """Give a work item back before it is done, for another worker if there is one."""
         with self._hub.lock:
+            item = self._hub.leases.find(token)
+            before = item.abandoned if item is not None else 0
             self._hub.abandon_work_item(token)
+            if item is not None and before < MANY_ABANDONMENTS == item.abandoned:
+                logger.warning(
+                    "Workers have given the %s %a back %s times without a result, and get it "
+                    "again every second. See their logs: they may not accept its version, or "
+                    "cannot send its error.",
+                    item.kind.value,
+                    item.name,
+                    item.abandoned,
+                )
 
     def _find(self, token: str, kind: Kind) -> WorkItem | None:
         item = self._hub.find_work_item(token, kind)
