@@ -22,6 +22,7 @@ from dts_emulator.hub.skipping_clock import SkippingClock
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.task_hubs import TaskHubs
 from dts_emulator.rpc.routing import MAX_STREAMS, handlers_of
+from dts_emulator.rpc.service import Service
 from dts_emulator.store.file import StateFile
 
 if TYPE_CHECKING:
@@ -289,7 +290,7 @@ def build_server(
         interceptors=list(interceptors),
         options=SERVER_OPTIONS,
     )
-    server.add_generic_rpc_handlers((handlers_of(hubs),))
+    server.add_generic_rpc_handlers((handlers_of(hubs, Service),))
     return server
 
 

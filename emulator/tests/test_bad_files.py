@@ -16,8 +16,7 @@ import grpc
 import pytest
 
 from dts_emulator import Emulator
-from dts_emulator.store import schema
-from dts_emulator.store.file import FileError, StateFile
+from dts_emulator.store.file import MIGRATIONS, FileError, StateFile
 from tests.processes import Program, dashboard_of, wait_until
 from tests.programs import (
     new_client,
@@ -128,7 +127,7 @@ def fill(path: Path) -> None:
     [
         (lambda path: path.write_text("no database " * 1000), "is not a SQLite file"),
         (foreign, "another program's SQLite file"),
-        (newer, f"(version 99; this one knows up to {len(schema.MIGRATIONS)})"),
+        (newer, f"(version 99; this one knows up to {len(MIGRATIONS)})"),
         (cut, "is damaged"),
         (overwritten, "is damaged"),
         (wrong_content, "is damaged"),
@@ -179,16 +178,16 @@ def test_a_file_of_an_earlier_version_becomes_one_of_this_version(path: Path, ba
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         assert len(client.get_all_orchestration_states()) == 20
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(path)
-    broken = [*schema.MIGRATIONS, "CREATE TABLE new (a); CREATE TABLE instances (a);"]
+    broken = [*MIGRATIONS, "CREATE TABLE new (a); CREATE TABLE instances (a);"]
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", broken)
+        patch.setattr("dts_emulator.store.file.MIGRATIONS", broken)
         with pytest.raises(FileError, match="cannot be opened"):
             StateFile(path)
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:

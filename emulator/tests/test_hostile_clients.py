@@ -16,8 +16,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dts_emulator import Emulator, server
 from dts_emulator.engine.events import string_value
-from dts_emulator.hub.senders import Senders
 from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.hub.waiters import Senders
 from dts_emulator.rpc import routing
 from dts_emulator.store import Filter
 from tests.parts import square, sum_of_squares

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody mov
 INTERNAL_ERROR = """
 import sys
 from dts_emulator import __main__
-from dts_emulator.store.writer import Changes
+from dts_emulator.store.pending import Changes
 
 def write(self, connection):
     raise OverflowError("too large for SQLite")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -11,9 +15,13 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import Instance
 from dts_emulator.hub.messages import instance_response
-from dts_emulator.hub.senders import Senders
+
+logger = logging.getLogger("emulator")
 
 STOPPING = "The emulator is stopping."
+
+# Threads are made when needed. Each serves one connection at a time.
+MAX_THREADS = 64
 
 # An answer, or the reason why there is none.
 Answer = pb.GetInstanceResponse | str
@@ -41,7 +49,7 @@ class Waiters:
     """
 
     def __init__(self, when_flushed: Callable[[Callable[[str | None], None]], None]) -> None:
-        self._when_kept = when_flushed
+        self._when_flushed = when_flushed
         self._numbers = itertools.count()
         self._waiting: dict[str, dict[int, Waiter]] = {}
         self._senders = Senders()
@@ -83,7 +91,7 @@ class Waiters:
             for waiter, response in answers:
                 self.reply(waiter, response if problem is None else problem)
 
-        self._when_kept(send)
+        self._when_flushed(send)
 
     def reply(self, waiter: Waiter, answer: Answer) -> None:
         """Send a client its answer, without waiting until it is sent."""
@@ -96,3 +104,47 @@ class Waiters:
             for waiter in waiters.values():
                 self.reply(waiter, STOPPING)
         self._senders.close()
+
+
+class Senders:
+    """Sends what there is for each connection in order, on a thread of its own while there is any.
+
+    Sending takes until the other side has room. A client that is frozen or does not read holds
+    one thread, however many answers it is owed, until its connection is found dead.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owed: dict[str, deque[Callable[[], None]]] = {}
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="replies")
+
+    def send(self, peer: str, send: Callable[[], None]) -> None:
+        """Call `send` soon, after all that was to be sent to the same peer before."""
+        with self._lock:
+            owed = self._owed.get(peer)
+            if owed is not None:
+                owed.append(send)
+                return
+            self._owed[peer] = deque([send])
+        try:
+            self._threads.submit(self._serve, peer)
+        except RuntimeError:  # It is closed: all that is left to send is that.
+            self._serve(peer)
+
+    def close(self) -> None:
+        """Take no more; what is owed is still sent."""
+        self._threads.shutdown(wait=False)
+
+    def _serve(self, peer: str) -> None:
+        while send := self._next(peer):
+            try:
+                send()
+            except Exception:
+                logger.exception("An answer could not be sent")
+
+    def _next(self, peer: str) -> Callable[[], None] | None:
+        with self._lock:
+            if self._owed[peer]:
+                return self._owed[peer].popleft()
+            del self._owed[peer]
+            return None

@@ -19,7 +19,7 @@ from dts_emulator.engine.model import Activity, Instance
 from dts_emulator.hub.leases import Kind, WorkerStream, WorkItem
 from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.work_items import WorkItemBuilder
+from dts_emulator.hub.work_items import TurnTooLargeError, WorkItemBuilder
 
 logger = logging.getLogger("emulator")
 
@@ -32,7 +32,7 @@ class Workers:
 
     def __init__(self, hub: TaskHub) -> None:
         self._hub = hub
-        self._builder = WorkItemBuilder(hub)
+        self._builder = WorkItemBuilder(hub.store, hub.now)
         self._known_as_silent: WeakSet[Instance] = WeakSet()
 
     # Streams
@@ -64,13 +64,26 @@ class Workers:
             if item is None:
                 return None
             with self._hub.lock:
-                item.dispatched_at = self._seconds()
-                message = self._builder.build(item, stream) if item.holder is stream else None
-                if message is None and item.holder is stream:
-                    self._hub.remove_work_item(item)
+                message = self.message_of(item, stream) if item.holder is stream else None
             if message is not None:
                 return message
             del item  # It may be the last that holds a purged instance.
+
+    def message_of(self, item: WorkItem, stream: WorkerStream) -> pb.WorkItem | None:
+        """Return the message of an item that a stream holds, under the lock.
+
+        None if its subject no longer needs a worker: then the item is removed.
+        """
+        item.dispatched_at = self._seconds()
+        try:
+            message = self._builder.build(item, stream)
+        except TurnTooLargeError as error:
+            fail = instances.fail_without_worker
+            self._hub.change(error.instance, fail, "TurnTooLarge", str(error))
+            return None
+        if message is None:
+            self._hub.remove_work_item(item)
+        return message
 
     # Answers: checked first, then taken. One that comes late, or twice, counts for nothing.
 

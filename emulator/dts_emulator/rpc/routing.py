@@ -20,8 +20,8 @@ from dts_emulator.engine.errors import (
     RefusedError,
     UnavailableError,
 )
+from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.task_hubs import TaskHubs
-from dts_emulator.rpc.service import Service
 
 SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
 
@@ -43,32 +43,34 @@ MAX_WORDS = 1000
 HUB_KEY = "taskhub"
 
 
-def handlers_of(hubs: TaskHubs) -> grpc.GenericRpcHandler:
-    """Return the handlers of all RPCs that the service class has; others are UNIMPLEMENTED."""
-    services: dict[str, Service] = {}
+def handlers_of(hubs: TaskHubs, service: Callable[[TaskHub], Any]) -> grpc.GenericRpcHandler:
+    """Return the handlers of all RPCs that the class `service` has; others are UNIMPLEMENTED."""
+    services: dict[str, Any] = {}
 
-    def service_of(context: grpc.ServicerContext) -> Service:
+    def service_of(context: grpc.ServicerContext) -> Any:
         hub = hubs.of_call(_task_hub(context))
-        return services.get(hub.name) or services.setdefault(hub.name, Service(hub))
+        return services.get(hub.name) or services.setdefault(hub.name, service(hub))
 
     streams = Semaphore(MAX_STREAMS)
     handlers = {
-        method.name: _handler(method, service_of, streams)
+        method.name: _handler(method, getattr(service, method.name), service_of, streams)
         for method in SERVICE.methods
-        if hasattr(Service, method.name)
+        if hasattr(service, method.name)
     }
     return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
 
 
 def _handler(
-    method: Any, service_of: Callable[[grpc.ServicerContext], Service], streams: Semaphore
+    method: Any,
+    function: Callable[..., Any],
+    service_of: Callable[[grpc.ServicerContext], Any],
+    streams: Semaphore,
 ) -> grpc.RpcMethodHandler[Any, Any]:
     """Return the handler of one RPC: find the task hub's service, call its method of this name.
 
     A method that takes a third argument, `reply`, answers when it wants to, from any thread: no
     thread waits meanwhile. For gRPC it streams one message, which clients cannot tell apart.
     """
-    function = getattr(Service, method.name)
     answers_later = "reply" in function.__annotations__
 
     def call(requests: list[Any], context: grpc.ServicerContext, *reply: Any) -> Any:

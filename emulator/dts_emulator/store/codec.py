@@ -15,7 +15,9 @@ from google.protobuf.message import Message
 
 from dts_emulator.engine.model import Entity, Instance, StepCounts, Summary
 from dts_emulator.store import search_text
-from dts_emulator.store.trail import Dispatch
+
+# An activity's number, when it was scheduled, and when it was first and last sent to a worker.
+Dispatch = tuple[int, int, int, int]
 
 INSTANCE_COLUMNS = (
     "number", "hub", "id", "status", "created_at", "updated_at", "completed_at", "name", "search",

@@ -1,15 +1,15 @@
-"""Opens a state file, for this process alone, and says in words why it cannot."""
+"""State files: the lock that keeps one to this process, its tables, and why one cannot be used."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import sqlite3
+import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from dts_emulator.store.exclusive import FileLock, InUseError
-from dts_emulator.store.schema import ForeignFileError, prepare
 from dts_emulator.store.sqlite import SqliteStore
 from dts_emulator.store.writer import LostFileError
 
@@ -26,9 +26,76 @@ _SETTINGS = (
     "PRAGMA cache_size = -8000",
 )
 
+# "DTSE", in the place that SQLite's files have for the program that they belong to.
+APPLICATION_ID = 0x44545345
+
+# What is read and written all the time is in `instances` and `entities`. What is large or grows
+# is in `parts`: histories, inboxes and queues as chunks of events, inputs, outputs. An event's
+# number counts from the beginning of its list; `until` is that after the last one of a chunk.
+# Some names are older than the code's: `left_activities` holds the orphaned activities, `is_due`
+# is Instance.owes_turn. Earlier emulators' files have them.
+VERSION_1 = """
+CREATE TABLE hubs (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+
+CREATE TABLE instances (
+    number INTEGER PRIMARY KEY, hub INTEGER NOT NULL, id TEXT NOT NULL,
+    status INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+    completed_at INTEGER, name TEXT NOT NULL, search TEXT NOT NULL, version TEXT, parent_id TEXT,
+    parent_task INTEGER NOT NULL, execution_id TEXT NOT NULL, scheduled_start INTEGER,
+    starts_at INTEGER, custom_status TEXT, tags TEXT NOT NULL, failure BLOB, trace BLOB,
+    rewind BLOB, is_due INTEGER NOT NULL, is_active INTEGER NOT NULL,
+    history_from INTEGER NOT NULL, inbox_from INTEGER NOT NULL,
+    UNIQUE (hub, id)
+);
+CREATE INDEX instances_by_creation ON instances
+    (hub, created_at, id, status, parent_id, tags, search);
+CREATE INDEX instances_by_status ON instances
+    (hub, status, created_at, id, parent_id, tags, search);
+CREATE INDEX instances_by_completion ON instances (hub, completed_at, id, status, created_at)
+    WHERE completed_at IS NOT NULL;
+CREATE INDEX instances_by_parent ON instances (hub, parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX active_instances ON instances (hub, number) WHERE is_active;
+
+CREATE TABLE entities (
+    number INTEGER PRIMARY KEY, hub INTEGER NOT NULL, id TEXT NOT NULL,
+    updated_at INTEGER NOT NULL, locked_by TEXT, critical_section TEXT,
+    is_active INTEGER NOT NULL, queue_from INTEGER NOT NULL, state TEXT,
+    UNIQUE (hub, id)
+);
+CREATE INDEX active_entities ON entities (hub, number) WHERE is_active;
+
+CREATE TABLE parts (
+    row INTEGER PRIMARY KEY, owner INTEGER NOT NULL, kind INTEGER NOT NULL,
+    until INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX parts_of_owner ON parts (owner, kind, until);
+
+CREATE TABLE timers (
+    number INTEGER PRIMARY KEY, hub INTEGER NOT NULL, due INTEGER NOT NULL,
+    target TEXT NOT NULL, event BLOB NOT NULL
+);
+CREATE TABLE left_activities (
+    number INTEGER PRIMARY KEY, hub INTEGER NOT NULL, instance_id TEXT NOT NULL,
+    version TEXT NOT NULL, event BLOB NOT NULL
+);
+"""
+
+# Of an instance that has ended, so that the dashboard need not read its history.
+VERSION_2 = "ALTER TABLE instances ADD COLUMN summary TEXT;"
+
+# Times that 64 bits do not hold are bytes, which earlier emulators cannot read.
+VERSION_3 = ""
+
+# What makes a file of each version one of the next. An empty file has the version 0.
+MIGRATIONS = [VERSION_1, VERSION_2, VERSION_3]
+
 
 class FileError(Exception):
     """A state file cannot be used; the message names it and says what to do."""
+
+
+class ForeignFileError(Exception):
+    """The file is not one of ours, or is of a later version; the message says which."""
 
 
 class StateFile:
@@ -49,7 +116,7 @@ class StateFile:
             self._file_lock.release()
             raise
         self._numbers = itertools.count(self._last_number() + 1)
-        self._identities = {path: _identity(path) for path in self._files()}
+        self._identities = {path: _identity_at(path) for path in self._files()}
 
     def store(self, task_hub: str) -> SqliteStore:
         """Return the store of a task hub, with what the file has of it."""
@@ -96,7 +163,7 @@ class StateFile:
 
     def _check_place(self) -> None:
         for path, identity in self._identities.items():
-            if _identity(path) != identity:
+            if _identity_at(path) != identity:
                 raise LostFileError(
                     f"'{path}' was moved, removed or replaced; put it back, or start the "
                     "emulator again"
@@ -186,10 +253,163 @@ class StateFile:
         return max(number or 0 for number in found)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from every other one, None where none is found."""
+def prepare(connection: sqlite3.Connection) -> None:
+    """Bring a file to the present version, in one transaction. The file is ours, or empty.
+
+    Raises:
+        ForeignFileError: it is neither; it has not been touched.
+        sqlite3.Error: it cannot be read or written.
+    """
+    version = _version_of(connection)
+    if version < len(MIGRATIONS):
+        steps = "".join(MIGRATIONS[version:])
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {steps}"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {len(MIGRATIONS)};"
+            "COMMIT;"
+        )
+
+
+def _version_of(connection: sqlite3.Connection) -> int:
+    application = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    if application != APPLICATION_ID:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if application or version or tables:
+            raise ForeignFileError("it is another program's SQLite file")
+        return 0
+    if version > len(MIGRATIONS):
+        raise ForeignFileError(
+            f"a later emulator has written it (version {version}; this one knows up to "
+            f"{len(MIGRATIONS)})"
+        )
+    return version
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+# The lock lies on bytes that neither SQLite's own locks nor any data ever use: the rest of the page
+# at 1 GiB, of which SQLite locks the first 512 bytes (https://www.sqlite.org/fileformat2.html,
+# "The Lock-Byte Page"). The lock tells the number of the process that holds it.
+_FIRST_BYTE = 0x4000_0000 + 1024
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # Windows does not say who holds a lock: after the first byte, one for each bit of the number.
+    _BITS = range(32)
+
+    def _lock(descriptor: int) -> None:
+        _lock_byte(descriptor, 0)
+        for bit in _BITS:
+            if os.getpid() >> bit & 1:
+                _lock_byte(descriptor, 1 + bit)
+
+    def _holder(descriptor: int) -> int:
+        return sum(1 << bit for bit in _BITS if not _is_free(descriptor, 1 + bit))
+
+    def _is_free(descriptor: int, offset: int) -> bool:
+        try:
+            _lock_byte(descriptor, offset)
+        except OSError:
+            return False
+        os.lseek(descriptor, _FIRST_BYTE + offset, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        return True
+
+    def _lock_byte(descriptor: int, offset: int) -> None:
+        os.lseek(descriptor, _FIRST_BYTE + offset, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+    import struct
+
+    # Open file description locks. Neither of the others will do: fcntl's are gone once SQLite
+    # closes any descriptor of the file, and on macOS flock's get in the way of SQLite's.
+    if sys.platform == "darwin":
+        _SET, _GET = 90, 92  # F_OFD_SETLK and F_OFD_GETLK in sys/fcntl.h.
+        _LAYOUT = "qqihh"  # l_start, l_len, l_pid, l_type, l_whence
+    else:
+        _SET, _GET = fcntl.F_OFD_SETLK, fcntl.F_OFD_GETLK
+        _LAYOUT = "hhqqi0q"  # l_type, l_whence, l_start, l_len, l_pid
+
+    def _call(descriptor: int, command: int, length: int) -> int:
+        """Ask for the lock on so many bytes; return the length of the one that is in the way."""
+        if sys.platform == "darwin":
+            asked = struct.pack(_LAYOUT, _FIRST_BYTE, length, 0, fcntl.F_WRLCK, os.SEEK_SET)
+            return int(struct.unpack(_LAYOUT, fcntl.fcntl(descriptor, command, asked))[1])
+        asked = struct.pack(_LAYOUT, fcntl.F_WRLCK, os.SEEK_SET, _FIRST_BYTE, length, 0)
+        return int(struct.unpack(_LAYOUT, fcntl.fcntl(descriptor, command, asked))[3])
+
+    # As many bytes as the process's number says, of which the first alone would do.
+    def _lock(descriptor: int) -> None:
+        _call(descriptor, _SET, os.getpid())
+
+    def _holder(descriptor: int) -> int:
+        return _call(descriptor, _GET, 1)
+
+
+class InUseError(Exception):
+    """The process `pid` has the file."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"in use by the process {pid}")
+        self.pid = pid
+
+
+# The files that this process has, by device and inode. To open and close one of them again would
+# take SQLite's own locks away (https://www.sqlite.org/howtocorrupt.html, 2.2).
+_held: set[tuple[int, int]] = set()
+_mutex = Lock()
+
+
+class FileLock:
+    """Has a file for itself until it is released, or the process ends in any way.
+
+    A file that is not there yet is made, for its owner alone to read.
+
+    Raises:
+        InUseError: another one has it.
+        OSError: the file can be neither opened nor made, or its file system has no locks.
+    """
+
+    def __init__(self, file: Path) -> None:
+        with _mutex:
+            with suppress(FileNotFoundError):
+                if _identity(os.stat(file)) in _held:
+                    raise InUseError(os.getpid())
+            self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                self._take()
+            except BaseException:
+                os.close(self._descriptor)
+                raise
+            self._identity = _identity(os.fstat(self._descriptor))
+            _held.add(self._identity)
+
+    def _take(self) -> None:
+        try:
+            _lock(self._descriptor)
+        except (BlockingIOError, PermissionError):
+            raise InUseError(_holder(self._descriptor)) from None
+
+    def release(self) -> None:
+        """Leave the file to others. SQLite must have closed it."""
+        with _mutex:
+            _held.discard(self._identity)
+            os.close(self._descriptor)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    """Return what tells a file from every other one."""
+    return found.st_dev, found.st_ino
+
+
+def _identity_at(path: Path) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)
+        return _identity(os.stat(path))
     except OSError:
         return None
-    return found.st_dev, found.st_ino

@@ -1,18 +1,162 @@
-"""What of a task hub has changed and is not on disk yet."""
+"""The unsaved changes of a task hub: what is on disk already, and the rows to write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
+from operator import is_
+from typing import Any
 from weakref import WeakKeyDictionary
+
+from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
 from dts_emulator.store import OrphanedActivity
-from dts_emulator.store.codec import Part, entity_row, instance_row, is_active
-from dts_emulator.store.reader import Record
-from dts_emulator.store.writer import Changes
+from dts_emulator.store.codec import (
+    ENTITY_COLUMNS,
+    INSTANCE_COLUMNS,
+    PART_COLUMNS,
+    Dispatch,
+    Part,
+    body_of,
+    entity_row,
+    finished_row,
+    instance_row,
+    is_active,
+    stored_time,
+)
 
 Item = Instance | Entity
+
+# Rows in one statement: each statement costs a turn of Python's interpreter lock.
+ROWS_AT_ONCE = 32
+
+
+class SavedPrefix:
+    """Events on disk, of a list that grows at its end, shrinks at its front, or is replaced.
+
+    Each event has a number; those below `first` are gone from the list.
+    """
+
+    def __init__(self, events: Iterable[pb.HistoryEvent] = (), first: int = 0) -> None:
+        self._on_disk = deque(events)
+        self.first = first
+
+    @property
+    def until(self) -> int:
+        """The number of the next event."""
+        return self.first + len(self._on_disk)
+
+    def advance(
+        self, events: Sequence[pb.HistoryEvent], *, may_reorder: bool = False
+    ) -> list[pb.HistoryEvent]:
+        """Take note that `events` is the list now, and return those of it to be written.
+
+        With `may_reorder`, events may have changed places between others that have not.
+        """
+        known = self._on_disk
+        while known and not (events and events[0] is known[0]):
+            known.popleft()
+            self.first += 1
+        if known and not self._goes_on(events, may_reorder):
+            self.first += len(known)
+            known.clear()
+        news = list(events[len(known) :])
+        known.extend(news)
+        return news
+
+    def _goes_on(self, events: Sequence[pb.HistoryEvent], may_reorder: bool) -> bool:
+        known = self._on_disk
+        if len(events) < len(known) or events[len(known) - 1] is not known[-1]:
+            return False
+        return not may_reorder or all(map(is_, known, events))
+
+
+class SavedDispatchTimes:
+    """What is on disk of `Instance.dispatch_times`, in which what is noted last comes last."""
+
+    def __init__(self, times: dict[tuple[int, int], tuple[int, int]], until: int = 0) -> None:
+        self._times = times
+        self._last = times[next(reversed(times))] if times else None
+        self.first, self.until = 0, until
+
+    def advance(self, times: dict[tuple[int, int], tuple[int, int]]) -> list[Dispatch]:
+        """Take note of what is times now, and return what of it is to be written."""
+        if times is not self._times:
+            self._times, self._last, self.first = times, None, self.until
+        news: list[Dispatch] = []
+        for key in reversed(times):
+            if times[key] is self._last:
+                break
+            news.append((*key, *times[key]))
+        if news:
+            self._last = times[next(reversed(times))]
+            self.until += 1
+        return news[::-1]
+
+
+@dataclass(eq=False)
+class Record:
+    """What is on disk of an instance or entity, whose rows have `number`."""
+
+    number: int
+    is_on_disk: bool = False
+    history: SavedPrefix = field(default_factory=SavedPrefix)
+    inbox: SavedPrefix = field(default_factory=SavedPrefix)
+    queue: SavedPrefix = field(default_factory=SavedPrefix)
+    dispatch_times: SavedDispatchTimes = field(default_factory=lambda: SavedDispatchTimes({}))
+    texts: dict[Part, str | None] = field(default_factory=dict)
+
+
+@dataclass
+class Changes:
+    """What has changed since the changes before: rows to be removed, then rows to be written.
+
+    `until` is the number of the last change in it, `gone` the IDs of the removed instances and
+    entities. A part's content is not serialised yet.
+    """
+
+    until: int
+    gone: list[str] = field(default_factory=list)
+    removed_instances: list[int] = field(default_factory=list)
+    removed_entities: list[int] = field(default_factory=list)
+    removed_timers: list[int] = field(default_factory=list)
+    removed_orphans: list[int] = field(default_factory=list)
+    removed_parts: list[tuple[int, Part, int]] = field(default_factory=list)
+    instances: list[list[Any]] = field(default_factory=list)
+    entities: list[list[Any]] = field(default_factory=list)
+    parts: list[tuple[int, Part, int, Any]] = field(default_factory=list)
+    timers: list[tuple[Any, ...]] = field(default_factory=list)
+    orphans: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all of it, within the caller's transaction."""
+        for table, numbers in (
+            ("instances", self.removed_instances),
+            ("entities", self.removed_entities),
+            ("timers", self.removed_timers),
+            ("left_activities", self.removed_orphans),
+        ):
+            _delete(connection, table, "number", numbers)
+        _delete(connection, "parts", "owner", [*self.removed_instances, *self.removed_entities])
+        connection.executemany(
+            "DELETE FROM parts WHERE owner = ? AND kind = ? AND until <= ?", self.removed_parts
+        )
+        _insert(connection, "instances", INSTANCE_COLUMNS, map(finished_row, self.instances))
+        _insert(connection, "entities", ENTITY_COLUMNS, self.entities)
+        parts = ((owner, kind, until, body_of(kind, c)) for owner, kind, until, c in self.parts)
+        _insert(connection, "parts", PART_COLUMNS, parts)
+        timers = (
+            (number, hub, stored_time(due), target, event.SerializeToString())
+            for number, hub, due, target, event in self.timers
+        )
+        _insert(connection, "timers", ("number", "hub", "due", "target", "event"), timers)
+        orphans = ((*row, event.SerializeToString()) for *row, event in self.orphans)
+        names = ("number", "hub", "instance_id", "version", "event")
+        _insert(connection, "left_activities", names, orphans)
 
 
 def id_of(item: Item) -> str:
@@ -197,3 +341,27 @@ class Pending:
         if news:
             changes.parts.append((number, Part.QUEUE, trail.until, news))
         changes.entities.append(entity_row(entity, number, self._hub, trail.first))
+
+
+def _delete(
+    connection: sqlite3.Connection, table: str, column: str, numbers: Sequence[int]
+) -> None:
+    connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", ((n,) for n in numbers))
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+) -> None:
+    """Write rows in the place of those with the same key."""
+    remaining = list(rows)
+    one = f"({', '.join('?' * len(columns))})"
+    for start in range(0, len(remaining), ROWS_AT_ONCE):
+        block = remaining[start : start + ROWS_AT_ONCE]
+        connection.execute(
+            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) "
+            f"VALUES {', '.join([one] * len(block))}",
+            [value for row in block for value in row],
+        )

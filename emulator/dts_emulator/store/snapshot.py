@@ -12,11 +12,14 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.store.codec import INSTANCE_COLUMNS
-from dts_emulator.store.file import FileError
+from dts_emulator.store.file import (
+    BUSY_TIMEOUT_SECONDS,
+    MIGRATIONS,
+    FileError,
+    ForeignFileError,
+    prepare,
+)
 from dts_emulator.store.reader import Reader
-from dts_emulator.store.schema import MIGRATIONS, ForeignFileError, prepare
-
-BUSY_SECONDS = 5.0
 
 
 def histories_in(
@@ -56,7 +59,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{options}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=BUSY_TIMEOUT_SECONDS,
         isolation_level=None,
     )
     try:

@@ -21,10 +21,9 @@ from dts_emulator.store import (
     creation_key,
     page,
 )
-from dts_emulator.store.lists import Lists
-from dts_emulator.store.pending import Pending
-from dts_emulator.store.reader import Reader
-from dts_emulator.store.writer import Changes, Done, Writer
+from dts_emulator.store.pending import Changes, Pending
+from dts_emulator.store.reader import Lists, Reader
+from dts_emulator.store.writer import Done, Writer
 
 
 class SqliteStore:

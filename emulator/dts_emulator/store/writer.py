@@ -5,20 +5,11 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from dts_emulator.store.codec import (
-    ENTITY_COLUMNS,
-    INSTANCE_COLUMNS,
-    PART_COLUMNS,
-    Part,
-    body_of,
-    finished_row,
-    stored_time,
-)
+from dts_emulator.store.pending import Changes
 
 logger = logging.getLogger("emulator")
 
@@ -30,57 +21,6 @@ RETRY_SECONDS = 1.0
 
 # How long the writer may be idle before it looks whether the file is still there.
 CHECK_SECONDS = 1.0
-
-# Rows in one statement: each statement costs a turn of Python's interpreter lock.
-ROWS_AT_ONCE = 32
-
-
-@dataclass
-class Changes:
-    """What has changed since the changes before: rows to be removed, then rows to be written.
-
-    `until` is the number of the last change in it, `gone` the IDs of the removed instances and
-    entities. A part's content is not serialised yet.
-    """
-
-    until: int
-    gone: list[str] = field(default_factory=list)
-    removed_instances: list[int] = field(default_factory=list)
-    removed_entities: list[int] = field(default_factory=list)
-    removed_timers: list[int] = field(default_factory=list)
-    removed_orphans: list[int] = field(default_factory=list)
-    removed_parts: list[tuple[int, Part, int]] = field(default_factory=list)
-    instances: list[list[Any]] = field(default_factory=list)
-    entities: list[list[Any]] = field(default_factory=list)
-    parts: list[tuple[int, Part, int, Any]] = field(default_factory=list)
-    timers: list[tuple[Any, ...]] = field(default_factory=list)
-    orphans: list[tuple[Any, ...]] = field(default_factory=list)
-
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Write all of it, within the caller's transaction."""
-        for table, numbers in (
-            ("instances", self.removed_instances),
-            ("entities", self.removed_entities),
-            ("timers", self.removed_timers),
-            ("left_activities", self.removed_orphans),
-        ):
-            _delete(connection, table, "number", numbers)
-        _delete(connection, "parts", "owner", [*self.removed_instances, *self.removed_entities])
-        connection.executemany(
-            "DELETE FROM parts WHERE owner = ? AND kind = ? AND until <= ?", self.removed_parts
-        )
-        _insert(connection, "instances", INSTANCE_COLUMNS, map(finished_row, self.instances))
-        _insert(connection, "entities", ENTITY_COLUMNS, self.entities)
-        parts = ((owner, kind, until, body_of(kind, c)) for owner, kind, until, c in self.parts)
-        _insert(connection, "parts", PART_COLUMNS, parts)
-        timers = (
-            (number, hub, stored_time(due), target, event.SerializeToString())
-            for number, hub, due, target, event in self.timers
-        )
-        _insert(connection, "timers", ("number", "hub", "due", "target", "event"), timers)
-        orphans = ((*row, event.SerializeToString()) for *row, event in self.orphans)
-        names = ("number", "hub", "instance_id", "version", "event")
-        _insert(connection, "left_activities", names, orphans)
 
 
 # Called with None when changes are on disk, or with the reason why they cannot be now.
@@ -266,27 +206,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         with suppress(sqlite3.Error):  # Some errors have rolled it back already.
             connection.execute("ROLLBACK")
         raise
-
-
-def _delete(
-    connection: sqlite3.Connection, table: str, column: str, numbers: Sequence[int]
-) -> None:
-    connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", ((n,) for n in numbers))
-
-
-def _insert(
-    connection: sqlite3.Connection,
-    table: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-) -> None:
-    """Write rows in the place of those with the same key."""
-    remaining = list(rows)
-    one = f"({', '.join('?' * len(columns))})"
-    for start in range(0, len(remaining), ROWS_AT_ONCE):
-        block = remaining[start : start + ROWS_AT_ONCE]
-        connection.execute(
-            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) "
-            f"VALUES {', '.join([one] * len(block))}",
-            [value for row in block for value in row],
-        )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dts_emulator.hub.leases import Kind, WorkerStream
-from dts_emulator.hub.work_record import WorkRecord
+from dts_emulator.hub.leases import Kind, WorkerStream, WorkRecord
 from tests.dashboard.asking import asking, page, plain
 from tests.dashboard.hubs import ShownHub
 
