@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -11,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.dashboard.links import hub_path, instance_path
 from dts_emulator.dashboard.listing import moment_of, parse_query
-from dts_emulator.dashboard.models import HubView
-from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors
+from dts_emulator.dashboard.renderer import Renderer, check_json, form_of, http_errors
 
 
 class Actions:
@@ -47,44 +46,36 @@ class Actions:
         return RedirectResponse(f"{hub_path(hub.name)}?purged={purged}", status_code=303)
 
 
-def check_json(text: str, what: str) -> None:
-    """Refuse a text that is not JSON, unless it is empty; `what` names it for the reader."""
-    try:
-        json.loads(text or "null")
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"{what} is not JSON: {error}.") from error
-
-
-def _suspend(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
+def _suspend(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
     hub.suspend(instance_id, form.get("reason", ""))
     return instance_path(hub.name, instance_id)
 
 
-def _resume(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
+def _resume(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
     hub.resume(instance_id, form.get("reason", ""))
     return instance_path(hub.name, instance_id)
 
 
-def _terminate(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
+def _terminate(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
     hub.terminate(instance_id, form.get("reason", ""))
     return instance_path(hub.name, instance_id)
 
 
-def _rewind(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
+def _rewind(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
     hub.rewind(instance_id, form.get("reason", ""))
     return instance_path(hub.name, instance_id)
 
 
-def _restart(hub: HubView, instance_id: str, _form: Mapping[str, str]) -> str:
+def _restart(hub: HubAdapter, instance_id: str, _form: Mapping[str, str]) -> str:
     return instance_path(hub.name, hub.restart(instance_id))
 
 
-def _purge(hub: HubView, instance_id: str, _form: Mapping[str, str]) -> str:
+def _purge(hub: HubAdapter, instance_id: str, _form: Mapping[str, str]) -> str:
     hub.purge(instance_id)
     return hub_path(hub.name)
 
 
-def _raise_event(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str:
+def _raise_event(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
     name, data = form.get("name", "").strip(), form.get("data", "").strip()
     if not name:
         raise HTTPException(400, "An event needs a name.")
@@ -93,7 +84,7 @@ def _raise_event(hub: HubView, instance_id: str, form: Mapping[str, str]) -> str
     return instance_path(hub.name, instance_id)
 
 
-_ACTS: Mapping[str, Callable[[HubView, str, Mapping[str, str]], str]] = {
+_ACTS: Mapping[str, Callable[[HubAdapter, str, Mapping[str, str]], str]] = {
     "suspend": _suspend,
     "resume": _resume,
     "terminate": _terminate,

@@ -17,7 +17,7 @@ from dts_emulator.dashboard.actions import Actions
 from dts_emulator.dashboard.entity_pages import EntityPages
 from dts_emulator.dashboard.file_pages import FilePages
 from dts_emulator.dashboard.guard import HostAndOriginMiddleware
-from dts_emulator.dashboard.models import HubView
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.dashboard.pages import Pages
 from dts_emulator.dashboard.renderer import Renderer
 from dts_emulator.dashboard.schedule_pages import SchedulePages
@@ -28,7 +28,7 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def create_app(
-    hubs: Mapping[str, HubView],
+    hubs: Mapping[str, HubAdapter],
     *,
     ready: Callable[[], bool],
     read_only: bool = False,

@@ -8,9 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dts_emulator.dashboard import json_twin
-from dts_emulator.dashboard.actions import check_json
 from dts_emulator.dashboard.links import entity_path
-from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors, wants_json
+from dts_emulator.dashboard.renderer import Renderer, check_json, form_of, http_errors, wants_json
 
 ENTITIES_PER_PAGE = 50
 

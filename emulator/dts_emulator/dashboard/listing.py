@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.dashboard.links import Pager, page_number
-from dts_emulator.dashboard.models import ENDED, STATUSES, HubView, InstanceQuery, InstanceView
+from dts_emulator.dashboard.models import ENDED, STATUSES, InstanceQuery, InstanceView
 
 INSTANCES_PER_PAGE = 50
 
@@ -73,7 +74,7 @@ def moment_of(value: str) -> datetime | None:
         return None
 
 
-def listing_of(hub: HubView, asked: Mapping[str, str], now: datetime) -> Listing:
+def listing_of(hub: HubAdapter, asked: Mapping[str, str], now: datetime) -> Listing:
     """Return the page of instances that a query asks for; a page past the end is the last."""
     wanted, number = parse_query(asked, now), page_number(asked.get("page"))
     counts = hub.count_by_status(wanted)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Protocol
 
 from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
@@ -217,77 +216,3 @@ class Start:
     version: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     start_at: datetime | None = None
-
-
-class HubView(Protocol):
-    """A task hub as the dashboard sees it. Every method may be called from any thread.
-
-    Actions on an unknown instance or entity raise KeyError; one that cannot be done raises
-    ActionRefusedError.
-    """
-
-    @property
-    def name(self) -> str:
-        """The task hub's name."""
-
-    def worker_count(self) -> int:
-        """How many workers are connected now."""
-
-    def waiting_work_items(self) -> int:
-        """How many work items no worker has taken yet."""
-
-    def workers(self) -> list[WorkerView]:
-        """Return the workers that are connected, the oldest first."""
-
-    def waiting(self) -> list[WaitingView]:
-        """Return the work items that wait for a worker, by kind and name."""
-
-    def count_by_status(self, wanted: InstanceQuery) -> dict[str, int]:
-        """How many of the wanted instances have each status, whatever status is wanted."""
-
-    def instances(
-        self, wanted: InstanceQuery, *, offset: int = 0, limit: int = 50
-    ) -> tuple[list[InstanceView], int]:
-        """Return a page of instances, newest first, and how many match in all."""
-
-    def instance(self, instance_id: str) -> InstanceDetail | None:
-        """One instance with its history, or None when there is none with this ID."""
-
-    def history_file(self, instance_id: str) -> str:
-        """Return an instance's history as the protocol has it in JSON."""
-
-    def entities(self, search: str, after: str, limit: int) -> list[EntityView]:
-        """Return entities by ID, those after `after` whose ID begins with `search`."""
-
-    def entity(self, entity_id: str) -> EntityView | None:
-        """One entity, or None when nothing is kept of it."""
-
-    def start(self, start: Start) -> str:
-        """Start an orchestration; return its instance's ID."""
-
-    def suspend(self, instance_id: str, reason: str) -> None:
-        """Suspend a running instance."""
-
-    def resume(self, instance_id: str, reason: str) -> None:
-        """Resume a suspended instance."""
-
-    def terminate(self, instance_id: str, reason: str) -> None:
-        """Terminate an instance that has not ended, and its sub-orchestrations."""
-
-    def rewind(self, instance_id: str, reason: str) -> None:
-        """Run the failed steps of a failed instance again."""
-
-    def restart(self, instance_id: str) -> str:
-        """Run an ended instance again under a new ID, with the same input; return that ID."""
-
-    def purge(self, instance_id: str) -> None:
-        """Forget an ended instance and its sub-orchestrations."""
-
-    def purge_all(self, wanted: InstanceQuery) -> int:
-        """Forget the wanted instances that have ended, and their sub-orchestrations; count them."""
-
-    def raise_event(self, instance_id: str, name: str, data: str) -> None:
-        """Send an external event; `data` is JSON text, empty for none."""
-
-    def signal(self, entity_id: str, operation: str, data: str) -> None:
-        """Signal an operation to an entity; `data` is JSON text, empty for none."""

@@ -44,7 +44,11 @@ class Pages:
         """Give the same page of instances to scripts."""
         hub = self._renderer.hub(request)
         found = listing_of(hub, request.query_params, datetime.now(timezone.utc))
-        return JSONResponse(json_twin.listing(hub, found.instances, found.pager, found.wanted))
+        return JSONResponse(
+            json_twin.listing(
+                hub.name, hub.worker_count(), found.counts, found.instances, found.pager
+            )
+        )
 
     def instance(self, request: Request) -> Response:
         """Show one instance; an ID that ends in .json wins over the JSON twin of another."""
@@ -59,7 +63,7 @@ class Pages:
         steps = steps_of_detail(detail)
         if as_json:
             return JSONResponse(json_twin.instance(detail, steps))
-        path = failure_path(hub, detail, steps) if detail.failure else []
+        path = failure_path(hub.name, hub.instance, detail, steps) if detail.failure else []
         now = datetime.now(timezone.utc)
         page = InstancePage(detail, steps, request.query_params, now, path)
         return self._renderer.page(

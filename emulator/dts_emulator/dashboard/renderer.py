@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -15,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.templating import Jinja2Templates
 
 from dts_emulator.dashboard import links, text
-from dts_emulator.dashboard.models import STATUSES, ActionRefusedError, HubView
+from dts_emulator.dashboard.hub_adapter import HubAdapter
+from dts_emulator.dashboard.models import STATUSES, ActionRefusedError
 from dts_emulator.dashboard.progress import progress_of
 
 DONE = {
@@ -42,12 +44,12 @@ MAX_FIELDS = 20
 class Renderer:
     """The task hubs and the templates that show them; `read_only`: without any action."""
 
-    def __init__(self, hubs: Mapping[str, HubView], *, read_only: bool) -> None:
+    def __init__(self, hubs: Mapping[str, HubAdapter], *, read_only: bool) -> None:
         self.hubs = hubs
         self.read_only = read_only
         self._templates = Jinja2Templates(env=_environment())
 
-    def hub(self, request: Request) -> HubView:
+    def hub(self, request: Request) -> HubAdapter:
         """Return the task hub that an address names; HTTPException 404 if there is none."""
         name = request.path_params["hub"]
         if name not in self.hubs:
@@ -106,6 +108,14 @@ async def body_of(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise HTTPException(413, f"What is sent may have at most {limit:,} bytes.")
     return bytes(body)
+
+
+def check_json(content: str, what: str) -> None:
+    """Refuse a text that is not JSON, unless it is empty; `what` names it for the reader."""
+    try:
+        json.loads(content or "null")
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"{what} is not JSON: {error}.") from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import fields
@@ -17,6 +18,7 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
 
+from dts_emulator.dashboard.models import ORCHESTRATION_STATUSES
 from dts_emulator.engine.events import event_type
 
 _BASE = {"event_id", "timestamp"}
@@ -43,6 +45,28 @@ def public_event(event: pb.HistoryEvent) -> history.HistoryEvent:
         **_values(getattr(event, kind), public, _BASE),
     )
     return made
+
+
+def type_name(event: history.HistoryEvent) -> str:
+    """Name an event as the Durable Task protocol does: TaskScheduled."""
+    return type(event).__name__.removesuffix("Event")
+
+
+def event_fields(event: history.HistoryEvent) -> dict[str, str]:
+    """Collect what an event carries besides its time, as text, without what is not set."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, default=str)
+        for name, value in named_status(event.to_dict()).items()
+        if value is not None and name != "timestamp" and (name, value) != ("event_id", -1)
+    }
+
+
+def named_status(fields: dict[str, Any]) -> dict[str, Any]:
+    """Name the statuses, which events give as the protocol's numbers."""
+    return {
+        name: ORCHESTRATION_STATUSES.get(value, value) if name == "orchestration_status" else value
+        for name, value in fields.items()
+    }
 
 
 def failure_of(failure: pb.TaskFailureDetails | None) -> FailureDetails | None:

@@ -9,11 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from dts_emulator.dashboard.actions import check_json
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.dashboard.links import instance_path
 from dts_emulator.dashboard.listing import moment_of
-from dts_emulator.dashboard.models import HubView, InstanceQuery, Start
-from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors
+from dts_emulator.dashboard.models import InstanceQuery, Start
+from dts_emulator.dashboard.renderer import Renderer, check_json, form_of, http_errors
 
 _FIELDS = ("name", "input", "instance_id", "version", "start_at", "tags")
 
@@ -47,7 +47,7 @@ class StartPage:
     def _form(
         self,
         request: Request,
-        hub: HubView,
+        hub: HubAdapter,
         form: Mapping[str, str],
         error: HTTPException | None = None,
     ) -> Response:
@@ -91,7 +91,7 @@ def _tags(text: str) -> dict[str, str]:
     return tags
 
 
-def _given_to(hub: HubView, instance_id: str) -> dict[str, str]:
+def _given_to(hub: HubAdapter, instance_id: str) -> dict[str, str]:
     """Return the form as it was for an earlier instance, without its ID, which is taken."""
     detail = hub.instance(instance_id) if instance_id else None
     if detail is None:
@@ -105,7 +105,7 @@ def _given_to(hub: HubView, instance_id: str) -> dict[str, str]:
     }
 
 
-def _known_names(hub: HubView) -> list[str]:
+def _known_names(hub: HubAdapter) -> list[str]:
     """Return the orchestrators that the workers list, and those that have run of late."""
     listed = {
         name

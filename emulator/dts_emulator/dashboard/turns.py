@@ -13,8 +13,8 @@ from itertools import groupby
 
 from durabletask.history import HistoryEvent
 
-from dts_emulator.dashboard.json_twin import event_fields, event_type
 from dts_emulator.dashboard.models import InstanceDetail
+from dts_emulator.dashboard.sdk_history import event_fields, type_name
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Entry:
     @property
     def type(self) -> str:
         """What has happened, as the protocol names it."""
-        return event_type(self.event)
+        return type_name(self.event)
 
     @property
     def timestamp(self) -> datetime:
@@ -66,7 +66,7 @@ def log_of(detail: InstanceDetail) -> list[Entry]:
     log: list[Entry] = []
     turn = 0
     for event in detail.history:
-        turn += event_type(event) == "OrchestratorStarted"
+        turn += type_name(event) == "OrchestratorStarted"
         # What came before the first turn, the instance's own start, belongs to it.
         log.append(Entry(len(log) + 1, max(turn, 1), event, arrived=False))
     for event in detail.arrived:
