@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Semaphore
 from typing import Any, NoReturn
 
@@ -20,8 +21,8 @@ from dts_emulator.engine.errors import (
     RefusedError,
     UnavailableError,
 )
-from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.task_hubs import TaskHubs
+from dts_emulator.rpc.service import Service
 
 SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
 
@@ -42,38 +43,49 @@ MAX_WORDS = 1000
 # The metadata that names the task hub of a call.
 HUB_KEY = "taskhub"
 
+# The header of answers to clients that names the dashboard's port. It costs 0.1 ms, which workers
+# have no use for.
+DASHBOARD_KEY = "dts-dashboard-port"
+WORKER_RPCS = ("GetWorkItems", "Complete", "Abandon")
 
-def handlers_of(hubs: TaskHubs, service: Callable[[TaskHub], Any]) -> grpc.GenericRpcHandler:
-    """Return the handlers of all RPCs that the class `service` has; others are UNIMPLEMENTED."""
-    services: dict[str, Any] = {}
+Headers = tuple[tuple[str, str], ...]
 
-    def service_of(context: grpc.ServicerContext) -> Any:
+
+def handlers_of(hubs: TaskHubs, dashboard_port: int | None = None) -> grpc.GenericRpcHandler:
+    """Return the handlers of all RPCs that the service class has; others are UNIMPLEMENTED."""
+    headers = () if dashboard_port is None else ((DASHBOARD_KEY, str(dashboard_port)),)
+    services: dict[str, Service] = {}
+
+    def service_of(context: grpc.ServicerContext) -> Service:
         hub = hubs.of_call(_task_hub(context))
-        return services.get(hub.name) or services.setdefault(hub.name, service(hub))
+        return services.get(hub.name) or services.setdefault(hub.name, Service(hub))
 
     streams = Semaphore(MAX_STREAMS)
     handlers = {
-        method.name: _handler(method, getattr(service, method.name), service_of, streams)
+        method.name: _handler(
+            method, service_of, streams, () if method.name.startswith(WORKER_RPCS) else headers
+        )
         for method in SERVICE.methods
-        if hasattr(service, method.name)
+        if hasattr(Service, method.name)
     }
     return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
 
 
 def _handler(
     method: Any,
-    function: Callable[..., Any],
-    service_of: Callable[[grpc.ServicerContext], Any],
+    service_of: Callable[[grpc.ServicerContext], Service],
     streams: Semaphore,
+    headers: Headers,
 ) -> grpc.RpcMethodHandler[Any, Any]:
     """Return the handler of one RPC: find the task hub's service, call its method of this name.
 
     A method that takes a third argument, `reply`, answers when it wants to, from any thread: no
     thread waits meanwhile. For gRPC it streams one message, which clients cannot tell apart.
     """
+    function = getattr(Service, method.name)
     answers_later = "reply" in function.__annotations__
 
-    def call(requests: list[Any], context: grpc.ServicerContext, *reply: Any) -> Any:
+    def call(requests: list[Any], context: grpc.ServicerContext, reply: Any = None) -> Any:
         try:
             (request,) = requests
             if request is None:
@@ -81,9 +93,16 @@ def _handler(
             service = service_of(context)
             if method.server_streaming:
                 _take_place(streams, context)
-            return function(service, request, context, *reply)
+            if answers_later:
+                return function(service, request, context, _announced(reply, headers, context))
+            answer = function(service, request, context)
         except RefusedError as error:
+            # Once headers have come, gRPC does not repeat the call for clients that ask it to.
+            if not isinstance(error, UnavailableError):
+                _send_headers(context, headers)
             refuse(context, error)
+        _send_headers(context, headers)
+        return answer
 
     call.experimental_non_blocking = answers_later  # type: ignore[attr-defined]
     wrap: Callable[..., grpc.RpcMethodHandler[Any, Any]] = (
@@ -96,6 +115,25 @@ def _handler(
         request_deserializer=_reader(GetMessageClass(method.input_type)),
         response_serializer=GetMessageClass(method.output_type).SerializeToString,
     )
+
+
+def _send_headers(context: grpc.ServicerContext, headers: Headers) -> None:
+    if headers:
+        with suppress(grpc.RpcError):  # The client has gone away.
+            context.send_initial_metadata(headers)
+
+
+def _announced(
+    reply: Callable[[Any], None], headers: Headers, context: grpc.ServicerContext
+) -> Callable[[Any], None]:
+    """Return `reply` so that an answer comes with headers."""
+
+    def send(answer: Any) -> None:
+        if answer is not None:
+            _send_headers(context, headers)
+        reply(answer)
+
+    return send
 
 
 def refuse(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
