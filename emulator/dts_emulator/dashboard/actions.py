@@ -46,24 +46,17 @@ class Actions:
         return RedirectResponse(f"{hub_path(hub.name)}?purged={purged}", status_code=303)
 
 
-def _suspend(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
-    hub.suspend(instance_id, form.get("reason", ""))
-    return instance_path(hub.name, instance_id)
+Act = Callable[[HubAdapter, str, Mapping[str, str]], str]
 
 
-def _resume(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
-    hub.resume(instance_id, form.get("reason", ""))
-    return instance_path(hub.name, instance_id)
+def _with_reason(act: Callable[[HubAdapter, str, str], None]) -> Act:
+    """Return an action that takes the form's reason and leads back to the instance."""
 
+    def run(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
+        act(hub, instance_id, form.get("reason", ""))
+        return instance_path(hub.name, instance_id)
 
-def _terminate(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
-    hub.terminate(instance_id, form.get("reason", ""))
-    return instance_path(hub.name, instance_id)
-
-
-def _rewind(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
-    hub.rewind(instance_id, form.get("reason", ""))
-    return instance_path(hub.name, instance_id)
+    return run
 
 
 def _restart(hub: HubAdapter, instance_id: str, _form: Mapping[str, str]) -> str:
@@ -84,11 +77,11 @@ def _raise_event(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> 
     return instance_path(hub.name, instance_id)
 
 
-_ACTS: Mapping[str, Callable[[HubAdapter, str, Mapping[str, str]], str]] = {
-    "suspend": _suspend,
-    "resume": _resume,
-    "terminate": _terminate,
-    "rewind": _rewind,
+_ACTS: Mapping[str, Act] = {
+    "suspend": _with_reason(HubAdapter.suspend),
+    "resume": _with_reason(HubAdapter.resume),
+    "terminate": _with_reason(HubAdapter.terminate),
+    "rewind": _with_reason(HubAdapter.rewind),
     "restart": _restart,
     "purge": _purge,
     "raise_event": _raise_event,

@@ -93,13 +93,22 @@ def excerpt(value: str, *, whole: bool, length: int = EXCERPT) -> Excerpt:
 
 
 def pretty(value: str) -> str:
-    """Lay JSON text out with as few lines as fit the width; other text stays as it is."""
+    """Indent JSON text that does not fit on a line; other text stays as it is."""
     try:
-        # Numbers stay as they were written: 1.50 and 10**400 are not for us to round.
-        laid_out = _laid_out(parsed(value, MAX_DEPTH, parse_float=_Number, parse_int=_Number))
+        found = parsed(value, MAX_DEPTH, parse_float=_exact)
     except ValueError:
         return value
-    return laid_out if len(laid_out) <= max(MAX_GROWTH * len(value), _ALWAYS) else value
+    line = json.dumps(found, ensure_ascii=False)
+    shown = line if len(line) <= _WIDTH else json.dumps(found, ensure_ascii=False, indent=2)
+    return shown if len(shown) <= max(MAX_GROWTH * len(value), _ALWAYS) else value
+
+
+def _exact(number: str) -> float:
+    """Return a number that is shown as it was written: 1.50 and 1e400 would not be."""
+    value = float(number)
+    if repr(value) != number:
+        raise ValueError(f"{number} would be shown as {value}")
+    return value
 
 
 def parsed(value: str, max_depth: int, **options: Any) -> Any:
@@ -143,8 +152,10 @@ def short_label(value: str | None, length: int) -> str:
     """Shorten a value as `one_line` does; an object is named by its members: first 1, last 9."""
     if value is not None and value.startswith("{") and len(value) <= EXCERPT:
         with suppress(ValueError):
-            members = parsed(value, MAX_DEPTH, parse_float=_Number, parse_int=_Number)
-            value = ", ".join(f"{key} {_laid_out(member)}" for key, member in members.items())
+            members = parsed(value, MAX_DEPTH, parse_float=_exact)
+            value = ", ".join(
+                f"{key} {json.dumps(member, ensure_ascii=False)}" for key, member in members.items()
+            )
     return one_line(value, length)
 
 
@@ -156,37 +167,3 @@ def as_json(value: object) -> str:
 def rate(per_second: float) -> str:
     """Format 812/s, 0.8/s."""
     return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s"
-
-
-class _Number(str):
-    """A JSON number, digit for digit."""
-
-
-def _laid_out(value: object) -> str:
-    if isinstance(value, _Number):
-        return value
-    if isinstance(value, list) and value:
-        return _bracketed("[", [_laid_out(item) for item in value], "]")
-    if isinstance(value, dict) and value:
-        pairs = [f"{_laid_out(key)}: {_laid_out(item)}" for key, item in value.items()]
-        return _bracketed("{", pairs, "}")
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _bracketed(opening: str, parts: list[str], closing: str) -> str:
-    one_line = opening + ", ".join(parts) + closing
-    if len(one_line) <= _WIDTH and "\n" not in one_line:
-        return one_line
-    body = ",\n".join(_flowed(parts) if max(map(len, parts)) <= _WIDTH // 8 else parts)
-    return f"{opening}\n  " + body.replace("\n", "\n  ") + f"\n{closing}"
-
-
-def _flowed(parts: list[str]) -> list[str]:
-    """Short parts, as many to a line as fit."""
-    lines = [parts[0]]
-    for part in parts[1:]:
-        if len(lines[-1]) + len(part) < _WIDTH:
-            lines[-1] += f", {part}"
-        else:
-            lines.append(part)
-    return lines
