@@ -103,7 +103,7 @@ class Emulator:
         check_determinism: bool = False,
     ) -> None:
         if skip_time and db_file is not None:
-            raise ValueError("skip_time is for tests, whose state is in memory: leave db_file out.")
+            raise ValueError("skip_time needs the state in memory: omit db_file.")
         self.host = host
         self.port = port
         self.dashboard_port = dashboard_port
@@ -263,7 +263,7 @@ class Emulator:
 
     def _test_clock(self) -> SkippingClock:
         if self._clock is None:
-            raise RuntimeError("The clock of a running Emulator(skip_time=True) alone can be set.")
+            raise RuntimeError("Only a running Emulator(skip_time=True) has a clock to set.")
         return self._clock
 
     def __enter__(self) -> Emulator:
@@ -311,8 +311,8 @@ def _listen(server: grpc.Server, host: str, port: int) -> int:
 
 def _taken(host: str, port: int) -> PortError:
     return PortError(
-        f"Port {port} on {host} is in use or may not be listened on. "
-        "Stop the program that has it, or choose another port (0 = any)."
+        f"Port {port} on {host} is in use or not allowed. "
+        "Stop the program that uses it, or choose another port (0 = any)."
     )
 
 

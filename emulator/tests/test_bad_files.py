@@ -147,14 +147,12 @@ def test_a_file_that_cannot_be_used_is_refused_and_left_as_it_is(
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     said = refusal(tmp_path / "missing" / "dev.db")
-    assert f"There is no folder '{tmp_path / 'missing'}'" in said
+    assert f"The folder '{tmp_path / 'missing'}' of the state file does not exist" in said
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder where nobody may write")
 def test_a_folder_that_may_not_be_written_to_is_named() -> None:
-    assert "The folder '/proc' of the state file cannot be written to" in refusal(
-        Path("/proc/dev.db")
-    )
+    assert "The folder '/proc' of the state file is not writable" in refusal(Path("/proc/dev.db"))
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write to it")
@@ -212,8 +210,8 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_once_there_is_room(path: Pat
         limit_files(program, resource.RLIM_INFINITY)
         wait_until(lambda: health_of(program) == 200, "it is well again")
         kept.append(client.schedule_new_orchestration("o", input="after"))
-        assert program.stderr.count("cannot be written") == 1
-        wait_until(lambda: "can be written again" in program.stderr, "the log says so")
+        assert program.stderr.count("Cannot write to") == 1
+        wait_until(lambda: "is writable again" in program.stderr, "the log says so")
         program.kill()
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         found = {state.instance_id for state in client.get_all_orchestration_states()}

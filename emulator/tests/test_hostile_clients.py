@@ -265,7 +265,7 @@ def test_more_streams_than_there_is_room_for_are_refused_in_words(
         wait_until(lambda: hub.leases.streams == 3, "three workers are connected")
         code, words = wire.refusal("GetWorkItems", pb.GetWorkItemsRequest())
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert words == "This emulator serves at most 3 streams at once."
+        assert words == "This emulator serves at most 3 streams simultaneously."
         streams[0].cancel()
         wait_until(lambda: hub.leases.streams == 2, "one has gone")
         with work_items_of(wire) as items:

@@ -28,7 +28,7 @@ class Actions:
         instance_id, action = request.path_params["instance_id"], form.get("action", "")
         act = _ACTS.get(action)
         if act is None:
-            raise HTTPException(400, "There is no such action.")
+            raise HTTPException(400, "Unknown action.")
         with http_errors(f"instance {instance_id}"):
             url = await run_in_threadpool(act, hub, instance_id, form)
         return RedirectResponse(f"{url}?done={action}", status_code=303)
@@ -38,7 +38,7 @@ class Actions:
         hub, form = self._renderer.hub(request), await form_of(request)
         shown_at = moment_of(form.get("shown_at", ""))
         if form.get("action") != "purge_all" or shown_at is None:
-            raise HTTPException(400, "There is no such action.")
+            raise HTTPException(400, "Unknown action.")
         wanted = parse_query(form, shown_at)
         end = min(filter(None, (wanted.created_to, shown_at)))
         with http_errors(f"task hub {hub.name}"):

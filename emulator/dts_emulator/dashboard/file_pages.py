@@ -40,7 +40,7 @@ class FilePages:
         """Show what a file holds as an instance's page, without anything to be done to it."""
         detail = self._files.find(request.path_params["key"])
         if detail is None:
-            raise HTTPException(404, "This history is not open any more. Open its file again.")
+            raise HTTPException(404, "This history is no longer open. Open its file again.")
         page = InstancePage(
             detail,
             steps_of_detail(detail),

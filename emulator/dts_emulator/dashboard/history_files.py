@@ -55,7 +55,7 @@ def instance_of(history: Sequence[h.HistoryEvent]) -> InstanceDetail:
     """
     started = next((e for e in history if isinstance(e, h.ExecutionStartedEvent)), None)
     if started is None:
-        raise ValueError("The history does not say how its orchestration has started.")
+        raise ValueError("The history has no ExecutionStarted event.")
     ended = next((e for e in reversed(history) if isinstance(e, h.ExecutionCompletedEvent)), None)
     instance, parent = started.orchestration_instance, started.parent_instance
     parent_instance = parent.orchestration_instance if parent else None

@@ -226,7 +226,7 @@ class HubAdapter:
                 raise KeyError(instance_id)
             status = status_name(instance)
         if status not in ALLOWED[action]:
-            raise ActionRefusedError(f"This cannot be done to an instance that is {status}.")
+            raise ActionRefusedError(f"This action is not allowed while the instance is {status}.")
         with self._refusing(instance_id, payload):
             yield
 

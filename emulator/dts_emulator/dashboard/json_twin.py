@@ -144,7 +144,7 @@ def _value(value: str | None) -> Any:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _progress(counts: StepCounts | None) -> Json | None:
@@ -166,7 +166,7 @@ def _seconds(value: timedelta | None) -> float | None:
 def _finite(number: str) -> float:
     value = float(number)
     if math.isinf(value):
-        raise ValueError(f"{number} is larger than any number that programs know")
+        raise ValueError(f"{number} is too large for a number in JSON")
     return value
 
 

@@ -21,18 +21,18 @@ from dts_emulator.dashboard.models import STATUSES, ActionRefusedError
 from dts_emulator.dashboard.progress import progress_of
 
 DONE = {
-    "suspend": "Asked to suspend.",
-    "resume": "Asked to resume.",
-    "terminate": "Asked to terminate.",
-    "rewind": "Asked to rewind: the failed steps run again.",
+    "suspend": "Suspend requested.",
+    "resume": "Resume requested.",
+    "terminate": "Terminate requested.",
+    "rewind": "Rewind requested: the failed steps run again.",
     "restart": "Restarted: this is the new instance.",
-    "purge": "The instance is purged.",
-    "raise_event": "The event is sent.",
+    "purge": "Instance purged.",
+    "raise_event": "Event sent.",
     "start": "Started: this is the new instance.",
-    "signal": "The signal is sent.",
-    "pause_schedule": "Asked to pause the schedule.",
-    "resume_schedule": "Asked to resume the schedule.",
-    "delete": "Asked to delete the schedule.",
+    "signal": "Signal sent.",
+    "pause_schedule": "Pause requested.",
+    "resume_schedule": "Resume requested.",
+    "delete": "Delete requested.",
 }
 """Each action, with what the next page says once it is done."""
 
@@ -106,7 +106,7 @@ async def body_of(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise HTTPException(413, f"What is sent may have at most {limit:,} bytes.")
+            raise HTTPException(413, f"The request body has more than {limit:,} bytes.")
     return bytes(body)
 
 

@@ -65,7 +65,7 @@ class SchedulePages:
         hub, form = self._renderer.hub(request), await form_of(request)
         operation, entity_id = form.get("action", ""), form.get("entity_id", "")
         if operation not in _OPERATIONS or not entity_id.startswith(f"@{ENTITY_NAME}@"):
-            raise HTTPException(400, "There is no such action.")
+            raise HTTPException(400, "Unknown action.")
         with http_errors(f"schedule {entity_id}"):
             await run_in_threadpool(hub.signal, entity_id, operation, "")
         return RedirectResponse(f"{schedules_path(hub.name)}?done={operation}", status_code=303)

@@ -70,7 +70,7 @@ def _start(form: Mapping[str, str]) -> Start:
     wanted = form.get("start_at", "").strip()
     start_at = moment_of(wanted)
     if wanted and start_at is None:
-        raise HTTPException(400, f"The scheduled start {wanted!r} is not a time: 2026-11-30T08:00.")
+        raise HTTPException(400, f"Invalid scheduled start {wanted!r}: expected 2026-11-30T08:00.")
     return Start(
         name=name,
         input=given,
@@ -86,7 +86,7 @@ def _tags(text: str) -> dict[str, str]:
     for line in filter(None, map(str.strip, text.splitlines())):
         key, separator, value = line.partition("=")
         if not (key.strip() and separator):
-            raise HTTPException(400, f"A tag is written key=value, one a line; not {line!r}.")
+            raise HTTPException(400, f"Invalid tag {line!r}: write one key=value pair per line.")
         tags[key.strip()] = value.strip()
     return tags
 

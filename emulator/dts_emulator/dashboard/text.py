@@ -120,14 +120,14 @@ def parsed(value: str, max_depth: int, **options: Any) -> Any:
     try:
         found = json.loads(value, **options)
     except RecursionError:
-        raise ValueError("It is nested too deep.") from None
+        raise ValueError("It is nested too deeply.") from None
     level = [found]
     for _ in range(max_depth):
         level = [part for one in level for part in _parts(one) if isinstance(part, (list, dict))]
         if not level:
             break
     else:
-        raise ValueError(f"It is nested more than {max_depth} deep.")
+        raise ValueError(f"It is nested more than {max_depth} levels deep.")
     if "\\ud" in value.lower():
         # Half a surrogate pair is valid in JSON, and cannot be sent to any browser.
         json.dumps(found, ensure_ascii=False).encode()

@@ -227,7 +227,7 @@ class _Reader:
         self._answer(key, COMPLETED, ended_at=event.timestamp, output=output)
 
     def _fail(self, key: int | str, event: h.HistoryEvent, failure: FailureDetails | None) -> None:
-        failure = failure or FailureDetails("The history does not say why.", "Unknown", None)
+        failure = failure or FailureDetails("The history gives no reason.", "Unknown", None)
         self._answer(key, FAILED, ended_at=event.timestamp, failure=failure)
         self._turn_of[key] = self._turn
 

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-NO_CONNECTION = "The dashboard takes no connection for now: %s"
+NO_CONNECTION = "The dashboard accepts no connections at present: %s"
 
 logger = logging.getLogger("emulator")
 

@@ -52,7 +52,7 @@ def check_message(message: pb.SendEntityMessageAction) -> None:
         case "entityLockRequested":
             request = message.entityLockRequested
             if request.position not in range(len(request.lockSet)):
-                raise InvalidError(f"The lock set has no place {request.position}.")
+                raise InvalidError(f"The lock set has no position {request.position}.")
             _check_section(request.criticalSectionId)
         case "entityUnlockSent":
             _check_section(message.entityUnlockSent.criticalSectionId)

@@ -54,7 +54,7 @@ def check_readable(message: Message, room: int = MAX_DEPTH) -> None:
         InvalidError: a time in it is none that the protocol knows, or it is nested too deep.
     """
     if not room:
-        raise InvalidError(f"A message is nested more than {MAX_DEPTH} deep.")
+        raise InvalidError(f"A message is nested more than {MAX_DEPTH} levels deep.")
     for field, value in message.ListFields():
         if field.message_type is None or field.message_type.GetOptions().map_entry:
             continue
@@ -107,7 +107,7 @@ def execution_started(events: Iterable[pb.HistoryEvent]) -> pb.ExecutionStartedE
     for item in events:
         if item.HasField("executionStarted"):
             return item.executionStarted
-    raise InvalidError("The history does not say how the orchestration has started.")
+    raise InvalidError("The history has no ExecutionStarted event.")
 
 
 # The field of an answer that names what it answers.

@@ -60,7 +60,7 @@ def check_events(events: Iterable[pb.HistoryEvent]) -> None:
     """
     for item in events:
         if not event_type(item):
-            raise InvalidError("A history event does not say what has happened.")
+            raise InvalidError("A history event has no type.")
         shorten_in(item)
         check_readable(item)
 

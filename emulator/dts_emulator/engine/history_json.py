@@ -49,12 +49,12 @@ def read_history(content: bytes) -> list[pb.HistoryEvent]:
     try:
         document = _document(text)
     except RecursionError:
-        raise ValueError("This is no history: it is nested too deep.") from None
+        raise ValueError("Not a history: nested too deeply.") from None
     if not isinstance(document, dict):
-        raise ValueError("This is no history: a JSON object with 'events' is expected.")
+        raise ValueError("Not a history: expected a JSON object with 'events'.")
     events = document.get("events", [])
     if not isinstance(events, list):
-        raise ValueError("This is no history: 'events' is not a list.")
+        raise ValueError("Not a history: 'events' is not a list.")
     if "schema_version" in document:
         return _exported(events, document.get("instance_id"))
     return _parsed(document)
@@ -75,12 +75,12 @@ def _text(content: bytes) -> str:
             with gzip.open(io.BytesIO(content)) as file:
                 content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise ValueError(f"This file holds more than {MAX_BYTES:,} bytes.")
+            raise ValueError(f"The file has more than {MAX_BYTES:,} bytes.")
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("This file is not text.") from None
+        raise ValueError("The file is not text.") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"This file is not valid gzip: {error}.") from None
+        raise ValueError(f"The file is not valid gzip: {error}.") from None
 
 
 def _document(text: str) -> Any:
@@ -95,14 +95,14 @@ def _document(text: str) -> Any:
             return {**first, "events": [json.loads(line) for line in rest.splitlines() if line]}
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(f"This is no history in JSON: {error}") from None
+        raise ValueError(f"Not a history in JSON: {error}") from None
 
 
 def _parsed(document: dict[str, Any]) -> list[pb.HistoryEvent]:
     try:
         events = ParseDict(document, pb.HistoryChunk()).events
     except (ParseError, AttributeError, RecursionError) as error:
-        raise ValueError(f"This is no history in the protocol's JSON form: {error}") from None
+        raise ValueError(f"Not a history in the protocol's JSON form: {error}") from None
     return [_checked(event) for event in events]
 
 
@@ -110,7 +110,7 @@ def _exported(events: list[Any], instance_id: object) -> list[pb.HistoryEvent]:
     try:
         found = [_exported_event(event) for event in events]
     except (ParseError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"This is no exported history: {type(error).__name__}: {error}") from None
+        raise ValueError(f"Not an exported history: {type(error).__name__}: {error}") from None
     for event in found:
         started = event.executionStarted
         if event.HasField("executionStarted") and not started.orchestrationInstance.instanceId:
@@ -150,9 +150,9 @@ def _protocol(values: dict[str, Any]) -> dict[str, Any]:
 
 def _checked(event: pb.HistoryEvent) -> pb.HistoryEvent:
     if not event_type(event):
-        raise ValueError("An event of this history does not say what has happened.")
+        raise ValueError("An event of this history has no type.")
     try:
         check_readable(event)
     except InvalidError as error:
-        raise ValueError(f"An event of this history cannot be read: {error}") from None
+        raise ValueError(f"An event of this history is invalid: {error}") from None
     return event

@@ -24,7 +24,9 @@ def check_instance_id(instance_id: str) -> str:
     """
     _check_characters(instance_id, "instance ID")
     if instance_id.startswith("@"):
-        raise InvalidError(f"The instance ID '{instance_id}' begins with '@', as an entity's does.")
+        raise InvalidError(
+            f"Invalid instance ID '{instance_id}': it must not begin with '@', as entity IDs do."
+        )
     return instance_id
 
 
@@ -37,7 +39,7 @@ def check_entity_id(entity_id: str) -> str:
     _check_characters(entity_id, "entity ID")
     name, separator, _ = entity_id[1:].partition("@")
     if not entity_id.startswith("@") or not name or not separator:
-        raise InvalidError(f"The entity ID '{entity_id}' is not of the form @name@key.")
+        raise InvalidError(f"Invalid entity ID '{entity_id}': expected @name@key.")
     return entity_id
 
 
@@ -52,8 +54,8 @@ def check_task_hub(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name) or name.endswith(".json"):
         raise InvalidError(
-            f"The task hub name {name!a} is none: it may have 1 to 64 letters, digits, '-', '_' "
-            "and '.', not begin with '.', and not end in '.json'."
+            f"Invalid task hub name {name!a}: use 1 to 64 letters, digits, '-', '_' and '.'; "
+            "it must not begin with '.' or end in '.json'."
         )
     return name
 
@@ -61,7 +63,7 @@ def check_task_hub(name: str) -> str:
 def _check_characters(text: str, what: str) -> None:
     if not 1 <= len(text) <= MAX_ID_LENGTH:
         raise InvalidError(
-            f"The {what} has {len(text)} characters; it may have 1 to {MAX_ID_LENGTH}."
+            f"The {what} has {len(text)} characters; 1 to {MAX_ID_LENGTH} are allowed."
         )
     if not (text.isascii() and text.isprintable()):
-        raise InvalidError(f"The {what} {text!a} has characters other than printable ASCII.")
+        raise InvalidError(f"The {what} {text!a} contains characters other than printable ASCII.")

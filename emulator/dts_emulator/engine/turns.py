@@ -85,12 +85,12 @@ def check(answer: pb.OrchestratorResponse, instance: Instance) -> None:
     """
     if answer.instanceId != instance.instance_id:
         raise InvalidError(
-            f"The turn is of the instance '{instance.instance_id}', not '{answer.instanceId}'."
+            f"The turn belongs to instance '{instance.instance_id}', not '{answer.instanceId}'."
         )
     for action in answer.actions:
         status = action.completeOrchestration.orchestrationStatus
         if action.HasField("completeOrchestration") and status not in COMPLETIONS:
-            raise InvalidError(f"No turn may end an orchestration with the status {status}.")
+            raise InvalidError(f"A turn cannot end an orchestration with status {status}.")
 
 
 def add_chunk(turn: Turn | None, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:

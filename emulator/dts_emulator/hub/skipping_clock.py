@@ -78,7 +78,7 @@ class SkippingClock:
         """Move the clock forward; see `Emulator.advance`."""
         target = self.now() + by // timedelta(microseconds=1) * 1000
         if by < timedelta(0) or target > LATEST:
-            raise ValueError(f"The clock cannot be moved by {by}.")
+            raise ValueError(f"The clock cannot move by {by}.")
         if not wait:
             with self._mutex:
                 self._move_to(target)
@@ -90,7 +90,7 @@ class SkippingClock:
             if seen == before:
                 raise TimeoutError(
                     f"The clock waits for work in progress: {self._work()}. Check that a worker "
-                    "that knows it is connected, or pass wait=False to move the clock at once."
+                    "that knows it is connected, or pass wait=False to move the clock immediately."
                 )
 
     def _has_reached(self, target: int) -> bool:

@@ -180,7 +180,7 @@ class TaskHub:
             except UnavailableError as error:
                 # The other effects must not be lost with this one, whose target is damaged.
                 logger.error(
-                    "Dropped a %s of an unreadable record: %s", type(effect).__name__, error
+                    "Dropped %s because its target is unreadable: %s", type(effect).__name__, error
                 )
 
     def _arrange(self, effect: fx.HubEffect) -> None:
@@ -247,7 +247,8 @@ class TaskHub:
         item = self.leases.find(token)
         if item is not None and item.kind is not kind:
             raise InvalidError(
-                f"The completion token '{token}' is of an {item.kind.value}, not an {kind.value}."
+                f"The completion token '{token}' belongs to an {item.kind.value}, "
+                f"not an {kind.value}."
             )
         return item
 

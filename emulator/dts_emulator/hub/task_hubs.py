@@ -73,8 +73,8 @@ class TaskHubs(Mapping[str, TaskHub]):
         with self._lock:
             if name not in self._open and len(self._open) >= MAX_TASK_HUBS:
                 raise ExhaustedError(
-                    f"Task hub '{name}' is not created: this emulator has {len(self._open)} task "
-                    f"hubs, and calls create at most {MAX_TASK_HUBS}."
+                    f"Task hub '{name}' was not created: this emulator has {len(self._open)} task "
+                    f"hubs, and calls create hubs up to {MAX_TASK_HUBS}."
                 )
             try:
                 return self.open(name)
@@ -92,6 +92,8 @@ class TaskHubs(Mapping[str, TaskHub]):
         asked = f"There is no task hub '{name}'" if name else "The call names no task hub"
         known = ", ".join(f"'{known}'" for known in self._open)
         hint = (
-            "" if self._is_dynamic else f" Set {DYNAMIC_VARIABLE}=true to create hubs when named."
+            ""
+            if self._is_dynamic
+            else f" Set {DYNAMIC_VARIABLE}=true to create task hubs on demand."
         )
         return f"{asked}; this emulator has {known}.{hint}"

@@ -140,7 +140,7 @@ class Senders:
             try:
                 send()
             except Exception:
-                logger.exception("An answer could not be sent")
+                logger.exception("Failed to send a response")
 
     def _next(self, peer: str) -> Callable[[], None] | None:
         with self._lock:

@@ -173,7 +173,7 @@ class Workers:
             self._known_as_silent.add(instance)
             logger.warning(
                 "Orchestration '%s' has no pending task: only an external event can wake this "
-                "instance; if it waits for none, its code no longer fits its history",
+                "instance; if it is not waiting for one, its code no longer matches its history",
                 instance.instance_id,
             )
 
@@ -185,7 +185,7 @@ class Workers:
     def _find(self, token: str, kind: Kind) -> WorkItem | None:
         item = self._hub.find_work_item(token, kind)
         if item is None:
-            logger.debug("Dropped a completion that came late, or twice: %a", token)
+            logger.debug("Ignored a late or duplicate completion: %a", token)
         return item
 
     def _seconds(self) -> float:

@@ -68,7 +68,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         prog="dts-emulator replay",
         usage="%(prog)s [FILE ...] [--db-file FILE] [options] -- COMMAND ...",
         description="Check whether a worker's code still fits recorded histories. COMMAND starts "
-        "the worker; ENDPOINT and TASKHUB lead it to a private scheduler, and {endpoint} and "
+        "the worker; ENDPOINT and TASKHUB point it to a private scheduler, and {endpoint} and "
         "{taskhub} in COMMAND are replaced. Only orchestrator code runs.",
     )
     _add_arguments(parser)
@@ -145,7 +145,7 @@ def _read(name: str) -> tuple[str, list[pb.HistoryEvent]]:
     except ValueError as error:
         raise FileError(f"'{name}' cannot be read. {error}") from None
     if not any(event.HasField("executionStarted") for event in events):
-        raise FileError(f"'{name}' does not say how its orchestration has started.")
+        raise FileError(f"'{name}' has no ExecutionStarted event.")
     return name, events
 
 

@@ -65,7 +65,7 @@ def history_of(events: Iterable[pb.HistoryEvent]) -> History | None:
         return None
     starts = [event.executionStarted for event in execution if event.HasField("executionStarted")]
     if not starts:
-        raise ValueError("The history does not say how its orchestration has started.")
+        raise ValueError("The history has no ExecutionStarted event.")
     return History(starts[-1], _turns(execution))
 
 

@@ -145,5 +145,5 @@ def _key(token: str, what: str) -> Key | None:
         return None
     time, _, instance_id = token.partition("|")
     if not (time.isascii() and time.isdecimal() and len(time) <= TIME_DIGITS and instance_id):
-        raise InvalidError(f"The {what} is none that this scheduler has given.")
+        raise InvalidError(f"Invalid {what}.")
     return int(time), instance_id

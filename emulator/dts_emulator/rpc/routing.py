@@ -89,7 +89,7 @@ def _handler(
         try:
             (request,) = requests
             if request is None:
-                raise InvalidError(f"The request cannot be read as {method.input_type.name}.")
+                raise InvalidError(f"The request is not a valid {method.input_type.name}.")
             service = service_of(context)
             if method.server_streaming:
                 _take_place(streams, context)
@@ -162,7 +162,7 @@ def _reader(kind: type[Message]) -> Callable[[bytes], list[Message | None]]:
 
 def too_many_streams() -> ExhaustedError:
     """Return what a worker is told, or a reader of a history, for whom there is no place."""
-    return ExhaustedError(f"This emulator serves at most {MAX_STREAMS:,} streams at once.")
+    return ExhaustedError(f"This emulator serves at most {MAX_STREAMS:,} streams simultaneously.")
 
 
 def _take_place(streams: Semaphore, context: grpc.ServicerContext) -> None:

@@ -165,14 +165,13 @@ class StateFile:
         for path, identity in self._identities.items():
             if _identity_at(path) != identity:
                 raise LostFileError(
-                    f"'{path}' was moved, removed or replaced; put it back, or start the "
-                    "emulator again"
+                    f"'{path}' was moved, removed or replaced; put it back, or restart the emulator"
                 )
 
     def _take(self) -> FileLock:
         folder = self.path.absolute().parent
         if not folder.is_dir():
-            raise FileError(f"There is no folder '{folder}' for the state file. Create it.")
+            raise FileError(f"The folder '{folder}' of the state file does not exist. Create it.")
         if self.path.is_dir():
             raise FileError(f"'{self.path}' is a folder. Name a file for the state.")
         try:
@@ -186,8 +185,8 @@ class StateFile:
             if self.path.exists():
                 raise self._file_error(sqlite3.OperationalError(error.strerror)) from None
             raise FileError(
-                f"The folder '{folder}' of the state file cannot be written to: "
-                f"{error.strerror}. Name a file in another one."
+                f"The folder '{folder}' of the state file is not writable: "
+                f"{error.strerror}. Choose a file in another folder."
             ) from None
 
     def _open(self) -> sqlite3.Connection:
@@ -228,7 +227,7 @@ class StateFile:
         """Return the error of a file that does not hold what it should."""
         why = " ".join(str(error).split()).rstrip(".")
         return FileError(
-            f"The state file '{self.path}' is damaged: {why}. It is left as it is; "
+            f"The state file '{self.path}' is damaged: {why}. It was not changed; "
             "restore a copy of it, or name another file."
         )
 
@@ -237,7 +236,7 @@ class StateFile:
             case ForeignFileError():
                 why = f"cannot be used: {error}. Name another file."
             case sqlite3.OperationalError():
-                why = f"cannot be opened: {error}. Mend that, or name another file."
+                why = f"cannot be opened: {error}. Fix that, or name another file."
             case _ if "not a database" in str(error):
                 why = "is not a SQLite file. Name another file."
             case _:
@@ -280,8 +279,7 @@ def _version_of(connection: sqlite3.Connection) -> int:
         return 0
     if version > len(MIGRATIONS):
         raise ForeignFileError(
-            f"a later emulator has written it (version {version}; this one knows up to "
-            f"{len(MIGRATIONS)})"
+            f"a later emulator wrote it (version {version}; this one knows up to {len(MIGRATIONS)})"
         )
     return version
 

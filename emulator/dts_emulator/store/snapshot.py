@@ -52,7 +52,7 @@ def histories_in(
 def _opened(path: Path) -> sqlite3.Connection:
     """Return a connection that sees one moment of a file, in the form of this version."""
     if not path.is_file():
-        raise FileError(f"There is no state file '{path}'.")
+        raise FileError(f"The state file '{path}' does not exist.")
     # Without a log beside it nobody writes the file; SQLite would create one to read it.
     is_live = path.with_name(f"{path.name}-wal").exists()
     options = "mode=ro" if is_live else "mode=ro&immutable=1"

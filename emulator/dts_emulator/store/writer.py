@@ -109,11 +109,11 @@ class Writer:
             while self._write_next():
                 pass
         except BaseException as error:  # Whatever it is: it must not go unnoticed.
-            logger.exception("An internal error ends all writing to %s", self._name)
+            logger.exception("An internal error stopped all writing to %s", self._name)
             self._fail(
-                f"The emulator cannot write to {self._name} any more, because of an internal "
-                f"error ({type(error).__name__}: {error}). Its log tells more. Start it again: "
-                "it goes on from what it has written."
+                f"The emulator can no longer write to {self._name} because of an internal error "
+                f"({type(error).__name__}: {error}). See its log, then restart it: "
+                "it resumes from the last saved state."
             )
         with self._state:
             self._has_ended = True
@@ -160,7 +160,7 @@ class Writer:
         with self._state:
             self._written = until
             if self.problem is not None:
-                logger.warning("%s can be written again", self._name)
+                logger.warning("%s is writable again", self._name)
                 self.problem = None
             done = [call for number, call in self._waiting if number <= until]
             self._waiting = [one for one in self._waiting if one[0] > until]
@@ -169,7 +169,7 @@ class Writer:
 
     def _note_problem(self, error: Exception) -> None:
         if self.problem is None:
-            logger.error("%s cannot be written: %s", self._name, error)
+            logger.error("Cannot write to %s: %s", self._name, error)
         self._fail(cannot_write(self._name, error))
 
     def _fail(self, problem: str) -> None:
@@ -186,7 +186,7 @@ class Writer:
 
 def cannot_write(name: str, why: object) -> str:
     """Return what callers are told while nothing can be written."""
-    return f"The emulator cannot write to {name}: {why}. It goes on by itself once it can."
+    return f"The emulator cannot write to {name}: {why}. The emulator keeps retrying."
 
 
 def _may_pass(error: Exception) -> bool:
