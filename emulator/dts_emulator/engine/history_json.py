@@ -21,12 +21,12 @@ from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import check_readable, event_type
 
-# The most that a compressed file may hold.
+# The maximum size, after decompression.
 MAX_BYTES = 256 * 1024 * 1024
 
 _GZIP = b"\x1f\x8b"
 
-# Where the protocol's name of a field is not the export's in camelCase.
+# Fields whose protocol name is not the export's name in camelCase.
 _NAMES = {
     "span_id": "spanID",
     "orchestration_span_id": "orchestrationSpanID",
@@ -43,7 +43,7 @@ def read_history(content: bytes) -> list[pb.HistoryEvent]:
     """Return the events of a history file of any of the known forms.
 
     Raises:
-        ValueError: the content is no such history.
+        ValueError: the content is not a history.
     """
     text = _text(content)
     try:
@@ -84,7 +84,7 @@ def _text(content: bytes) -> str:
 
 
 def _document(text: str) -> Any:
-    """Return a file's JSON document; one of JSON lines is put together."""
+    """Return a file's JSON document; JSON lines become one."""
     head, _, rest = text.partition("\n")
     try:
         first = json.loads(head)
@@ -124,7 +124,7 @@ def _exported_event(values: dict[str, Any]) -> pb.HistoryEvent:
     message = {
         "eventId": values["event_id"],
         "timestamp": values["timestamp"],
-        # GenericEvent is the one whose field keeps the word.
+        # GenericEvent is the only one whose field keeps the suffix.
         {"Generic": "genericEvent"}.get(kind, f"{kind[0].lower()}{kind[1:]}"): _protocol(body),
     }
     return _checked(ParseDict(message, pb.HistoryEvent()))
@@ -132,7 +132,7 @@ def _exported_event(values: dict[str, Any]) -> pb.HistoryEvent:
 
 _HEAD = ("event_type", "event_id", "timestamp")
 
-# Values that are kept as they are: their keys are the user's, or the protocol's already.
+# Objects with keys of the user, or already of the protocol.
 _AS_IS = ("tags", "properties", "orchestration_state")
 
 

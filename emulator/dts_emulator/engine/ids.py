@@ -1,4 +1,4 @@
-"""Which IDs the service takes, for instances and for entities."""
+"""Validation of instance IDs, entity IDs and task hub names."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def new_id() -> str:
 
 
 def check_instance_id(instance_id: str) -> str:
-    """Return the ID of an orchestration instance that is to be created.
+    """Return a valid ID for a new orchestration instance.
 
     Raises:
-        InvalidError: it is empty, too long, not printable ASCII, or looks like an entity's.
+        InvalidError: it is empty, too long, not printable ASCII, or begins with '@'.
     """
     _check_characters(instance_id, "instance ID")
     if instance_id.startswith("@"):
@@ -31,7 +31,7 @@ def check_instance_id(instance_id: str) -> str:
 
 
 def check_entity_id(entity_id: str) -> str:
-    """Return the ID of an entity that is to be used.
+    """Return a valid entity ID.
 
     Raises:
         InvalidError: it is not of the form @name@key, too long, or not printable ASCII.
@@ -44,13 +44,13 @@ def check_entity_id(entity_id: str) -> str:
 
 
 def check_task_hub(name: str) -> str:
-    """Return the name of a task hub that is to be served.
+    """Return a valid task hub name.
 
-    It goes into gRPC's metadata, which takes ASCII alone, and into the addresses of pages.
+    It appears in gRPC metadata, which is ASCII only, and in the URLs of pages.
 
     Raises:
-        InvalidError: it is empty or too long, or has other characters than letters, digits, '-',
-            '_' and '.'; or it begins like a hidden file, or ends like a page's JSON.
+        InvalidError: it is empty or too long, contains other characters than letters, digits,
+            '-', '_' and '.', begins with '.', or ends in '.json'.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name) or name.endswith(".json"):
         raise InvalidError(

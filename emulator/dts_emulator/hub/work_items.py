@@ -1,4 +1,4 @@
-"""What a worker is sent for a work item: a turn, an activity, or a batch of operations."""
+"""Builds the messages of work items: a turn, an activity, or a batch of operations."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dts_emulator.store import Store
 
 logger = logging.getLogger("emulator")
 
-# What a worker receives at most unless it is told otherwise: gRPC's default.
+# gRPC's default limit on a message that a worker receives.
 DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
 
-# From what size on a history is streamed to workers that can take it so.
+# The size from which a history is streamed to workers that support it.
 STREAMED_BYTES = 1024 * 1024
 
 
@@ -90,7 +90,7 @@ class WorkItemBuilder:
     def _activity_message(self, item: WorkItem) -> pb.WorkItem | None:
         assert isinstance(item.subject, Activity)
         instance = self._store.instance(item.subject.instance_id)
-        # Whatever else has become of the orchestration, what it has scheduled runs.
+        # A scheduled activity runs in any state of its orchestration.
         if instance is None or item.is_withdrawn:
             return None
         self._note_given(instance, item.subject.scheduled)
@@ -107,7 +107,7 @@ class WorkItemBuilder:
         return pb.WorkItem(completionToken=item.token, activityRequest=request)
 
     def _note_given(self, instance: Instance, scheduled: pb.HistoryEvent) -> None:
-        """Remember when a worker was given an activity: what comes before is waiting."""
+        """Record when an activity was sent to a worker, which ends its waiting time."""
         now = self._now()
         key = scheduled.eventId, nanoseconds(scheduled.timestamp)
         first, _ = instance.dispatch_times.pop(key, (now, now))
@@ -129,7 +129,7 @@ class WorkItemBuilder:
 
 
 def _warn_of_large_turn(instance_id: str, size: int) -> None:
-    """Say that a worker with default options cannot receive an orchestrator's turn."""
+    """Warn that a worker with default options cannot receive an orchestrator's turn."""
     logger.warning(
         "The work item of orchestration '%s' has %s bytes, and a worker with default options "
         "receives at most %s. Give worker and client channel_options=GrpcChannelOptions("
