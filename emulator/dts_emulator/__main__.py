@@ -1,4 +1,4 @@
-"""The emulator's command line: `python -m dts_emulator --help`."""
+"""The emulator's command line: `dts-emulator --help`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose messages may find nobody to read them, which Python 3.10 minds."""
+    """A parser that tolerates closed output streams, unlike Python 3.10's."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         with suppress(OSError):
@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the emulator until SIGINT or SIGTERM, or the subcommand `replay`.
 
     Returns:
-        0 after a signal; 1 if the last changes could not be written; 2 for a wrong argument, a
-        port that is in use, or a state file that cannot be used. Of `replay`: see replay.command.
+        0 after a signal; 1 if the last changes could not be written; 2 for an invalid argument,
+        a port in use, or an unusable state file. For `replay`, see replay.command.
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["replay"]:
@@ -173,14 +173,14 @@ def _configure_logging(log: logging.Handler, level: str) -> None:
         level=level.upper(),
     )
     if level != "debug":
-        # It warns of every request that is none.
+        # It warns of every invalid request.
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 def _prefer_throughput() -> None:
-    """Let no thread that wakes up interrupt the one that runs (Linux)."""
+    """Keep waking threads from preempting the running one (Linux)."""
     if sys.platform == "linux":
-        with suppress(OSError):  # A sandbox may forbid it; then it is as elsewhere.
+        with suppress(OSError):  # A sandbox may forbid it.
             if os.sched_getscheduler(0) == os.SCHED_OTHER:
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
@@ -230,7 +230,7 @@ def _task_hubs(text: str) -> list[str]:
 
 
 def _is_set(parser: argparse.ArgumentParser, variable: str) -> bool:
-    """Return whether a variable is true; .NET, in which Docker's emulator is written, reads it."""
+    """Return a boolean variable, in the syntax of .NET, as the Docker emulator reads it."""
     value = os.environ.get(variable, "").strip().lower()
     if value not in ("", "true", "false"):
         parser.error(f"{variable} is {value!a}: set it to true or false")
@@ -238,7 +238,7 @@ def _is_set(parser: argparse.ArgumentParser, variable: str) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Return whether a text is written in the digits 0 to 9, and not too long to be read."""
+    """Return whether a text has only the digits 0 to 9, and not too many."""
     return text.isascii() and text.isdecimal() and len(text) < 20
 
 

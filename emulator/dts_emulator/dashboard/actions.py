@@ -1,4 +1,4 @@
-"""What a reader can do to instances. The guard has checked by now who asks."""
+"""Actions on instances. The middleware has already checked host and origin."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dts_emulator.dashboard.renderer import Renderer, check_json, form_of, http_
 
 
 class Actions:
-    """Carries out the forms of instances' pages, then sends the browser to the outcome."""
+    """Processes the forms of instances' pages, then redirects to the result."""
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
 
     async def post(self, request: Request) -> Response:
-        """Do what the form field `action` names to one instance."""
+        """Perform the action that the form field `action` names."""
         hub, form = self._renderer.hub(request), await form_of(request)
         instance_id, action = request.path_params["instance_id"], form.get("action", "")
         act = _ACTS.get(action)
@@ -34,7 +34,7 @@ class Actions:
         return RedirectResponse(f"{url}?done={action}", status_code=303)
 
     async def purge_all(self, request: Request) -> Response:
-        """Purge what the list has shown: the ended instances of its filter, none created since."""
+        """Purge the ended instances that the list showed, excluding those created since."""
         hub, form = self._renderer.hub(request), await form_of(request)
         shown_at = moment_of(form.get("shown_at", ""))
         if form.get("action") != "purge_all" or shown_at is None:
@@ -50,7 +50,7 @@ Act = Callable[[HubAdapter, str, Mapping[str, str]], str]
 
 
 def _with_reason(act: Callable[[HubAdapter, str, str], None]) -> Act:
-    """Return an action that takes the form's reason and leads back to the instance."""
+    """Return an action that passes the form's reason on and redirects to the instance."""
 
     def run(hub: HubAdapter, instance_id: str, form: Mapping[str, str]) -> str:
         act(hub, instance_id, form.get("reason", ""))

@@ -42,12 +42,12 @@ from dts_emulator.hub.messages import require_readable
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import EntityFilter, Filter
 
-# How long a worker that holds work items may be silent before its page says so.
+# The silence after which a worker that holds work items is flagged.
 SILENCE_SECONDS = 30.0
 
 
 class HubAdapters(Mapping[str, "HubAdapter"]):
-    """What the dashboard shows of each open task hub, made when it is first asked for."""
+    """The adapters of all open task hubs, created on first access."""
 
     def __init__(self, hubs: Mapping[str, TaskHub]) -> None:
         self._hubs = hubs
@@ -65,7 +65,11 @@ class HubAdapters(Mapping[str, "HubAdapter"]):
 
 
 class HubAdapter:
-    """What the dashboard shows and does of one task hub."""
+    """What the dashboard shows and changes of one task hub.
+
+    Its methods may be called from any thread. Actions raise KeyError for an unknown instance or
+    entity, and ActionRefusedError if the task hub rejects them.
+    """
 
     def __init__(self, hub: TaskHub) -> None:
         self._hub = hub
@@ -85,7 +89,7 @@ class HubAdapter:
             return self._hub.leases.streams
 
     def waiting_work_items(self) -> int:
-        """Return how many work items no worker has taken yet."""
+        """Return the number of queued work items."""
         with self._hub.lock:
             return self._hub.leases.waiting()
 
@@ -97,14 +101,14 @@ class HubAdapter:
             return [worker_view(number, stream, now) for number, stream in streams]
 
     def waiting(self) -> list[WaitingView]:
-        """Return the work items that wait for a worker, by kind and name."""
+        """Return the queued work items by kind and name."""
         with self._hub.lock:
             return waiting_views(self._hub.leases)
 
     # Instances
 
     def count_by_status(self, wanted: InstanceQuery) -> dict[str, int]:
-        """Count the wanted instances by status, whatever status is wanted."""
+        """Count the matching instances by status, regardless of the query's own status."""
         with self._hub.lock:
             counts = self._hub.store.count_by_status(filter_of(wanted, any_status=True))
         return {status_of(status): count for status, count in counts.items()}
@@ -118,7 +122,7 @@ class HubAdapter:
             return [instance_view(self._hub, self._tree, one) for one in page], count
 
     def instance(self, instance_id: str) -> InstanceDetail | None:
-        """Return one instance with its history, or None."""
+        """Return one instance with its history, None if it does not exist."""
         with self._hub.lock:
             instance = self._hub.store.instance(instance_id)
             if instance is None:
@@ -144,7 +148,7 @@ class HubAdapter:
             return [entity_view(one) for one in self._hub.store.entities(wanted, after, limit)]
 
     def entity(self, entity_id: str) -> EntityView | None:
-        """Return one entity, or None."""
+        """Return one entity, None if it does not exist."""
         with self._hub.lock:
             entity = self._hub.store.entity(entity_id)
             return None if entity is None else entity_view(entity)
@@ -199,12 +203,12 @@ class HubAdapter:
             return self._clients.restart(instance_id, with_new_id=True)
 
     def purge(self, instance_id: str) -> None:
-        """Forget an ended instance and its sub-orchestrations."""
+        """Delete an ended instance and its sub-orchestrations."""
         with self._acting(instance_id, "purge"):
             self._clients.purge([instance_id], recursive=True)
 
     def purge_all(self, wanted: InstanceQuery) -> int:
-        """Forget the wanted instances that have ended, and their sub-orchestrations."""
+        """Delete the matching ended instances and their sub-orchestrations; return their number."""
         with self._refusing(self.name):
             purged, _ = self._clients.purge_all(ended_filter(wanted), recursive=True, timeout=None)
         return purged
@@ -219,7 +223,7 @@ class HubAdapter:
     def _acting(
         self, instance_id: str, action: str, payload: Message | None = None
     ) -> Iterator[None]:
-        """Let a block act on an instance, in words for the user if that cannot be."""
+        """Check that an action is allowed in the instance's status, then as `_refusing`."""
         with self._hub.lock:
             instance = self._hub.store.instance(instance_id)
             if instance is None:
@@ -232,7 +236,7 @@ class HubAdapter:
 
     @contextmanager
     def _refusing(self, subject: str, payload: Message | None = None) -> Iterator[None]:
-        """Refuse what is too large, and tell what the task hub refuses in words for the user."""
+        """Reject a payload that is too large, and convert the task hub's errors for the pages."""
         problem = oversized(payload, self._hub.max_payload_bytes) if payload is not None else None
         if problem:
             raise ActionRefusedError(problem)
@@ -245,7 +249,7 @@ class HubAdapter:
 
 
 def filter_of(wanted: InstanceQuery, *, any_status: bool = False) -> Filter:
-    """Return what a store is asked for the wanted instances; `any_status`: of whatever status."""
+    """Return a query as a store's filter; `any_status`: without its status."""
     is_status = wanted.status in STATUSES and not any_status
     tag = "=".join(part.strip() for part in wanted.tag.split("=", 1))
     return Filter(
@@ -259,15 +263,15 @@ def filter_of(wanted: InstanceQuery, *, any_status: bool = False) -> Filter:
 
 
 def ended_filter(wanted: InstanceQuery) -> Filter:
-    """Return what a store is asked for those of the wanted instances that have ended."""
+    """Return a query as a store's filter, for ended instances only."""
     found = filter_of(wanted)
     statuses = (found.statuses or ENDED) & ENDED
-    # No status has this number: where only others are wanted, none has ended.
+    # No status has this number: a query for other statuses matches no ended instance.
     return Filter(**{**vars(found), "statuses": statuses or frozenset([-1])})
 
 
 def instance_view(hub: TaskHub, tree: TreeProgress, instance: Instance) -> InstanceView:
-    """Return an instance as a list shows it; how far it is only while it can get further."""
+    """Return an instance as a list shows it, with its progress while it runs."""
     return InstanceView(
         instance_id=instance.instance_id,
         name=instance.name,
@@ -288,7 +292,7 @@ def instance_view(hub: TaskHub, tree: TreeProgress, instance: Instance) -> Insta
 
 
 def detail_of(hub: TaskHub, tree: TreeProgress, instance: Instance) -> Callable[[], InstanceDetail]:
-    """Read an instance; return what finishes the work without the lock."""
+    """Read an instance; return a function that completes the result without the lock."""
     require_readable(instance)
     view = instance_view(hub, tree, instance)
     events = list(instance.history)
@@ -357,8 +361,8 @@ def _operation(item: pb.HistoryEvent) -> str:
 def worker_view(number: int, stream: WorkerStream, now: int) -> WorkerView:
     """Return a worker as its page shows it.
 
-    Its silence counts from its last answer or, if that is later, from when it was given the
-    oldest work item that it holds.
+    Its silence counts from its last completion or, if later, from the dispatch of the oldest work
+    item that it holds.
     """
     record, seconds = stream.record, now / 1e9
     dispatched = [
@@ -393,7 +397,7 @@ def _held(stream: WorkerStream, kind: Kind) -> HeldView:
 
 
 def waiting_views(leases: Leases) -> list[WaitingView]:
-    """Return the work items that wait, by kind, name and version, the longest wait first."""
+    """Return the queued work items by kind, name and version, the longest wait first."""
     found = [
         WaitingView(
             kind=queue[0].kind.value,
@@ -426,5 +430,5 @@ def _moment(seconds: float) -> datetime:
 
 
 def nanoseconds_of(moment: datetime | None) -> int | None:
-    """Return a time as the task hub keeps it."""
+    """Return a time in the task hub's unit."""
     return None if moment is None else int(moment.timestamp() * 1e6) * 1000

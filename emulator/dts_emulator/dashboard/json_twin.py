@@ -24,7 +24,7 @@ from dts_emulator.engine.model import StepCounts
 
 Json = dict[str, Any]
 
-# Programs that read JSON give up at some depth; deeper values are given as text.
+# JSON parsers limit the depth; deeper values are returned as text.
 MAX_DEPTH = 100
 
 
@@ -63,7 +63,7 @@ def instance(detail: InstanceDetail, steps: Sequence[Step]) -> Json:
 
 
 def to_json(value: object) -> Any:
-    """Return dataclasses, and what they hold, as plain values; durations in seconds."""
+    """Return dataclasses as plain values for JSON; durations in seconds."""
     if is_dataclass(value) and not isinstance(value, type):
         return to_json(asdict(value))
     if isinstance(value, dict):
@@ -116,7 +116,7 @@ def _step(step: Step) -> Json:
 
 
 def _event(event: HistoryEvent) -> Json:
-    # Through text and back: an event may hold values that JSON does not know.
+    # A round trip through text: an event may contain values that JSON does not support.
     fields = json.loads(json.dumps(named_status(event.to_dict()), default=str))
     return {"type": type_name(event), **fields}
 
@@ -134,7 +134,7 @@ def _failure(failure: FailureDetails | None) -> Json | None:
 
 
 def _value(value: str | None) -> Any:
-    """Return the value behind a JSON text; a text that is no JSON stands for itself."""
+    """Return the value of a JSON text; other text is returned unchanged."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What every page needs: the task hubs, the templates, and how errors are shown."""
+"""Renders pages and errors, and reads forms."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ DONE = {
     "resume_schedule": "Resume requested.",
     "delete": "Delete requested.",
 }
-"""Each action, with what the next page says once it is done."""
+"""The notice on the next page, by action."""
 
-# An input of 1 MiB, with three bytes for each as forms write what is no letter, and the rest.
+# An input of 1 MiB, percent-encoded with three bytes for each, and the other fields.
 MAX_FORM_BYTES = 4 * 1024 * 1024
 MAX_FIELDS = 20
 
 
 class Renderer:
-    """The task hubs and the templates that show them; `read_only`: without any action."""
+    """The task hubs and their templates; `read_only`: without actions."""
 
     def __init__(self, hubs: Mapping[str, HubAdapter], *, read_only: bool) -> None:
         self.hubs = hubs
@@ -50,7 +50,7 @@ class Renderer:
         self._templates = Jinja2Templates(env=_environment())
 
     def hub(self, request: Request) -> HubAdapter:
-        """Return the task hub that an address names; HTTPException 404 if there is none."""
+        """Return the task hub of a URL; HTTPException 404 if it does not exist."""
         name = request.path_params["hub"]
         if name not in self.hubs:
             raise HTTPException(404, f"There is no task hub {name}.")
@@ -70,14 +70,14 @@ class Renderer:
         return self._templates.TemplateResponse(request, template, context, status_code)
 
     def error(self, request: Request, error: Exception) -> Response:
-        """Say what is wrong, as a page or as JSON."""
+        """Show an error, as a page or as JSON."""
         assert isinstance(error, HTTPException)
         if wants_json(request) or request.url.path.endswith(".json"):
             return JSONResponse({"error": error.detail}, error.status_code)
         return self.page(request, "error.html", error.status_code, error=error)
 
     def unavailable(self, request: Request, error: Exception) -> Response:
-        """Say that the state file cannot be read, as a page or as JSON."""
+        """Show that the state file cannot be read, as a page or as JSON."""
         return self.error(request, HTTPException(503, str(error)))
 
 
@@ -89,7 +89,7 @@ def _notice(asked: Mapping[str, str]) -> str | None:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """Return the fields of a form that was sent, the last value of each."""
+    """Return the fields of a form, the last value of each."""
     body = await body_of(request, MAX_FORM_BYTES)
     try:
         fields = parse_qs(
@@ -101,7 +101,7 @@ async def form_of(request: Request) -> dict[str, str]:
 
 
 async def body_of(request: Request, limit: int) -> bytes:
-    """Return what was sent; HTTPException 413 where that is more than `limit` bytes."""
+    """Return the request body; HTTPException 413 if it exceeds `limit` bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -111,7 +111,7 @@ async def body_of(request: Request, limit: int) -> bytes:
 
 
 def check_json(content: str, what: str) -> None:
-    """Refuse a text that is not JSON, unless it is empty; `what` names it for the reader."""
+    """Reject text that is neither JSON nor empty; `what` names it for the user."""
     try:
         json.loads(content or "null")
     except (ValueError, RecursionError) as error:
@@ -120,7 +120,7 @@ def check_json(content: str, what: str) -> None:
 
 @contextmanager
 def http_errors(what: str) -> Iterator[None]:
-    """Turn what a task hub refuses into an error page; `what` is the thing acted upon."""
+    """Convert a task hub's errors into error pages; `what` names the subject."""
     try:
         yield
     except KeyError:
@@ -130,7 +130,7 @@ def http_errors(what: str) -> Iterator[None]:
 
 
 def wants_json(request: Request) -> bool:
-    """Return whether a script asks, not a browser."""
+    """Return whether the request comes from a script, not a browser."""
     accepted = request.headers.get("accept", "")
     return "application/json" in accepted and "text/html" not in accepted
 

@@ -23,7 +23,7 @@ from dts_emulator.engine.events import event_type
 
 _BASE = {"event_id", "timestamp"}
 
-# Where the protocol's name of a field is not the SDK's in camelCase.
+# Fields whose protocol name is not the SDK's name in camelCase.
 _NAMES = {"span_id": "spanID", "orchestration_span_id": "orchestrationSpanID"}
 
 _CLASSES: dict[str, Any] = {
@@ -36,7 +36,7 @@ _CLASSES: dict[str, Any] = {
 def public_event(event: pb.HistoryEvent) -> history.HistoryEvent:
     """Return a history event as the SDK's public class of it."""
     kind = event_type(event)
-    # genericEvent is the one kind whose name has the class's ending already.
+    # genericEvent is the only type whose name already has the suffix.
     name = f"{kind[0].upper()}{kind[1:]}".removesuffix("Event")
     public: Any = getattr(history, f"{name}Event")
     made: history.HistoryEvent = public(
@@ -53,7 +53,7 @@ def type_name(event: history.HistoryEvent) -> str:
 
 
 def event_fields(event: history.HistoryEvent) -> dict[str, str]:
-    """Collect what an event carries besides its time, as text, without what is not set."""
+    """Return the set fields of an event as text, without its time."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, default=str)
         for name, value in named_status(event.to_dict()).items()
@@ -62,7 +62,7 @@ def event_fields(event: history.HistoryEvent) -> dict[str, str]:
 
 
 def named_status(fields: dict[str, Any]) -> dict[str, Any]:
-    """Name the statuses, which events give as the protocol's numbers."""
+    """Replace the protocol's status numbers by names."""
     return {
         name: ORCHESTRATION_STATUSES.get(value, value) if name == "orchestration_status" else value
         for name, value in fields.items()
@@ -103,7 +103,7 @@ def _property(value: Value) -> Any:
 
 
 def _values(message: Message, kind: type[Any], without: set[str]) -> dict[str, Any]:
-    """Return the values of a dataclass's fields, read off the message that it stands for."""
+    """Return the values of a dataclass's fields from the corresponding message."""
     return {
         field.name: _value(message, _protocol_name(field.name))
         for field in fields(kind)

@@ -1,4 +1,4 @@
-"""The page that starts an orchestration, empty or filled with what an earlier one was given."""
+"""The page that starts an orchestration, empty or filled from an earlier instance."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _FIELDS = ("name", "input", "instance_id", "version", "start_at", "tags")
 
 
 class StartPage:
-    """Shows the form, and starts what it describes."""
+    """Shows the form, and starts the orchestration."""
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
 
     def show(self, request: Request) -> Response:
-        """Show the form; `from` in the query names the instance that it is filled from."""
+        """Show the form, filled from the instance that `from` in the query names."""
         hub = self._renderer.hub(request)
         if self._renderer.read_only:
             raise HTTPException(403, "This dashboard is read-only.")
-        given = _given_to(hub, request.query_params.get("from", ""))
+        given = _form_from(hub, request.query_params.get("from", ""))
         return self._form(request, hub, given)
 
     async def post(self, request: Request) -> Response:
-        """Start an orchestration; where that cannot be, show the form again and say why."""
+        """Start an orchestration; on an error, show it with the form."""
         hub, form = self._renderer.hub(request), await form_of(request)
         try:
             start = _start(form)
@@ -91,8 +91,8 @@ def _tags(text: str) -> dict[str, str]:
     return tags
 
 
-def _given_to(hub: HubAdapter, instance_id: str) -> dict[str, str]:
-    """Return the form as it was for an earlier instance, without its ID, which is taken."""
+def _form_from(hub: HubAdapter, instance_id: str) -> dict[str, str]:
+    """Return the form for an earlier instance, without its ID, which is in use."""
     detail = hub.instance(instance_id) if instance_id else None
     if detail is None:
         return {}
@@ -106,7 +106,7 @@ def _given_to(hub: HubAdapter, instance_id: str) -> dict[str, str]:
 
 
 def _known_names(hub: HubAdapter) -> list[str]:
-    """Return the orchestrators that the workers list, and those that have run of late."""
+    """Return the orchestrators in workers' filters, and recently used ones."""
     listed = {
         name
         for worker in hub.workers()

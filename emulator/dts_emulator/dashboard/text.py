@@ -1,4 +1,4 @@
-"""Words and numbers as people read them: durations, times, JSON, excerpts of long values."""
+"""Formats values for readers: durations, times, JSON, excerpts of long values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 EXCERPT = 600
-"""A value longer than this is cut until the reader asks for all of it."""
+"""A longer value is cut, with a link to all of it."""
 
 MAX_DEPTH = 32
-"""JSON that is nested deeper stays as it came: indented, it would be longer than it is deep."""
+"""JSON that is nested more deeply stays unformatted."""
 
 MAX_GROWTH = 4
-"""Nor is it laid out if that makes it more than so many times as long."""
+"""Nor is it indented if that makes it longer by more than this factor."""
 
 _ALWAYS = 20_000
 _WIDTH = 80
@@ -24,7 +24,7 @@ _WIDTH = 80
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A value as shown, and its length when only the beginning is."""
+    """A value as shown, and its full length if it is cut."""
 
     text: str
     cut_from: int | None = None
@@ -48,7 +48,7 @@ def duration(value: timedelta | None) -> str:
 
 
 def axis_label(value: timedelta) -> str:
-    """Format a round duration without the zeros that say how exact it is: 1.5 s, 2 s."""
+    """Format a round duration without trailing zeros: 1.5 s, 2 s."""
     number, unit = duration(value).split(" ", 1)
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
 
@@ -75,7 +75,7 @@ def time_of_day(value: datetime) -> str:
 
 
 def about(value: timedelta) -> str:
-    """Format a time to come, no more exact than anybody can know: 1 s, 23 s, 5 min 10 s."""
+    """Format an estimated duration: 1 s, 23 s, 5 min 10 s."""
     seconds = max(1, round(value.total_seconds()))
     return f"{seconds} s" if seconds < 60 else duration(timedelta(seconds=seconds))
 
@@ -86,14 +86,14 @@ def count(number: int, noun: str = "") -> str:
 
 
 def excerpt(value: str, *, whole: bool, length: int = EXCERPT) -> Excerpt:
-    """Lay a value out for reading; a long one is only cut, as JSON cannot be laid out in part."""
+    """Format a value; a long one is cut without formatting, which needs all of its JSON."""
     if whole or len(value) <= length:
         return Excerpt(pretty(value))
     return Excerpt(value[:length], cut_from=len(value))
 
 
 def pretty(value: str) -> str:
-    """Indent JSON text that does not fit on a line; other text stays as it is."""
+    """Indent JSON text that does not fit on a line; other text is unchanged."""
     try:
         found = parsed(value, MAX_DEPTH, parse_float=_exact)
     except ValueError:
@@ -104,7 +104,7 @@ def pretty(value: str) -> str:
 
 
 def _exact(number: str) -> float:
-    """Return a number that is shown as it was written: 1.50 and 1e400 would not be."""
+    """Parse a number; reject 1.50 and 1e400, which would be printed differently."""
     value = float(number)
     if repr(value) != number:
         raise ValueError(f"{number} would be shown as {value}")
@@ -112,10 +112,10 @@ def _exact(number: str) -> float:
 
 
 def parsed(value: str, max_depth: int, **options: Any) -> Any:
-    """Return the value behind a JSON text that a page can show; `options` are those of json.loads.
+    """Parse JSON text that a page can show; `options` are those of json.loads.
 
     Raises:
-        ValueError: it is no JSON, is nested too deep, or holds half a character.
+        ValueError: it is invalid, nested too deeply, or contains half a surrogate pair.
     """
     try:
         found = json.loads(value, **options)
@@ -129,7 +129,7 @@ def parsed(value: str, max_depth: int, **options: Any) -> Any:
     else:
         raise ValueError(f"It is nested more than {max_depth} levels deep.")
     if "\\ud" in value.lower():
-        # Half a surrogate pair is valid in JSON, and cannot be sent to any browser.
+        # Half a surrogate pair is valid in JSON, but not in UTF-8.
         json.dumps(found, ensure_ascii=False).encode()
     return found
 
@@ -141,7 +141,7 @@ def _parts(value: object) -> Iterable[object]:
 
 
 def one_line(value: str | None, length: int) -> str:
-    """Shorten a value to one line of at most that many characters."""
+    """Shorten a value to one line of at most `length` characters."""
     if value is None:
         return ""
     line = " ".join(value[: 2 * length].split())
@@ -160,7 +160,7 @@ def short_label(value: str | None, length: int) -> str:
 
 
 def as_json(value: object) -> str:
-    """Format a plain value as JSON; a text stays as it is."""
+    """Format a plain value as JSON; text is unchanged."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -71,7 +71,7 @@ class WorkItemBuilder:
             executionId=string_value(instance.execution_id),
             pastEvents=instance.history,
             newEvents=turns.take(instance, self._now()),
-            # Without it, workers of the .NET SDK take entities for unsupported.
+            # Without it, workers of the .NET SDK consider entities unsupported.
             entityParameters=pb.OrchestratorEntityParameters(entityMessageReorderWindow=Duration()),
             orchestrationTraceContext=instance.trace,
         )

@@ -40,12 +40,12 @@ def main(argv: Sequence[str]) -> int:
     """Replay histories on the worker that a command starts.
 
     Returns:
-        0: the code fits all histories; 1: at least one differs; 2: invalid arguments or an
+        0: the code matches all histories; 1: at least one differs; 2: invalid arguments or an
         unreadable file; 3: no worker connected, or it did not answer or refused; 130: Ctrl-C.
     """
     args = _parse(argv)
     report = _Report(as_json=args.json)
-    # The worker has to end with this process.
+    # The worker must end with this process.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         histories = chain([*map(_read, args.files)], _stored(args))
@@ -162,7 +162,7 @@ def _nothing_found(args: argparse.Namespace) -> str:
 
 
 def _replay_all(histories: Histories, args: argparse.Namespace, report: _Report) -> None:
-    """Replay histories, one after the other, until no more answers are to be expected."""
+    """Replay histories, one after the other, until a worker stops answering."""
     server = ReplayServer()
     try:
         with WorkerProcess(args.command, server.endpoint, args.task_hub) as worker:
@@ -186,7 +186,7 @@ def _replay_all(histories: Histories, args: argparse.Namespace, report: _Report)
 
 
 class _Report:
-    """What the command prints, and its exit status."""
+    """The output of the command, and its exit status."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -195,7 +195,7 @@ class _Report:
 
     @property
     def status(self) -> int:
-        """The exit status: a difference that was found counts more than what was not replayed."""
+        """The exit status: a difference takes precedence over a history that was not replayed."""
         if self._counts["differs"]:
             return DIFFERS
         return NOT_REPLAYED if self._counts["not replayed"] else FITS
@@ -212,7 +212,7 @@ class _Report:
         self._note(f"refused {name}: {reason}", name=name, ok=False, error=reason)
 
     def give_up(self, name: str, reason: str, log: str) -> None:
-        """Report that no more answers will come, and what the worker has written last."""
+        """Report that the worker does not answer, with the end of its output."""
         self._counts["not replayed"] += 1
         self._note(f"failed {name}: {reason}", name=name, ok=False, error=reason)
         if log:

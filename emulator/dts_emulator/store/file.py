@@ -1,4 +1,4 @@
-"""State files: the lock that keeps one to this process, its tables, and why one cannot be used."""
+"""State files: exclusive access, tables, migrations, and errors for the user."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from threading import Lock
 from dts_emulator.store.sqlite import SqliteStore
 from dts_emulator.store.writer import LostFileError
 
-# How long to wait for a program, such as a SQLite shell, that has the file locked for a moment.
+# How long to wait for another program, such as a SQLite shell, that briefly locks the file.
 BUSY_TIMEOUT_SECONDS = 5.0
 
-# NORMAL: what is committed outlives the process, though not always a power cut; a power cut never
+# NORMAL: commits survive the end of the process, though not always a power failure, which never
 # leaves half a transaction. https://www.sqlite.org/pragma.html#pragma_synchronous
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -26,12 +26,12 @@ _SETTINGS = (
     "PRAGMA cache_size = -8000",
 )
 
-# "DTSE", in the place that SQLite's files have for the program that they belong to.
+# "DTSE", in the field of SQLite files that identifies the application.
 APPLICATION_ID = 0x44545345
 
-# What is read and written all the time is in `instances` and `entities`. What is large or grows
-# is in `parts`: histories, inboxes and queues as chunks of events, inputs, outputs. An event's
-# number counts from the beginning of its list; `until` is that after the last one of a chunk.
+# `instances` and `entities` hold the values that are read and written all the time, `parts` large
+# and growing ones: histories, inboxes and queues as chunks of events, inputs, outputs. Events are
+# numbered from the beginning of their list; `until` is the number after a chunk's last event.
 # Some names are older than the code's: `left_activities` holds the orphaned activities, `is_due`
 # is Instance.owes_turn. Earlier emulators' files have them.
 VERSION_1 = """
@@ -80,13 +80,13 @@ CREATE TABLE left_activities (
 );
 """
 
-# Of an instance that has ended, so that the dashboard need not read its history.
+# The summary of an ended instance saves the dashboard from reading its history.
 VERSION_2 = "ALTER TABLE instances ADD COLUMN summary TEXT;"
 
 # Times that 64 bits do not hold are bytes, which earlier emulators cannot read.
 VERSION_3 = ""
 
-# What makes a file of each version one of the next. An empty file has the version 0.
+# The statements that migrate a file from each version to the next. An empty file has version 0.
 MIGRATIONS = [VERSION_1, VERSION_2, VERSION_3]
 
 
@@ -95,14 +95,14 @@ class FileError(Exception):
 
 
 class ForeignFileError(Exception):
-    """The file is not one of ours, or is of a later version; the message says which."""
+    """The file is not a state file, or is of a later version; the message says which."""
 
 
 class StateFile:
-    """A SQLite file with the state of any number of task hubs; made if it is not there.
+    """A SQLite file with the state of any number of task hubs; created if missing.
 
     Raises:
-        FileError: it cannot be used; it is as it was.
+        FileError: it cannot be used; it is unchanged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -119,7 +119,7 @@ class StateFile:
         self._identities = {path: _identity_at(path) for path in self._files()}
 
     def store(self, task_hub: str) -> SqliteStore:
-        """Return the store of a task hub, with what the file has of it."""
+        """Return the store of a task hub, with its state in the file."""
         try:
             self._check_place()
             with self._mutex:
@@ -144,21 +144,21 @@ class StateFile:
         return store
 
     def task_hubs(self) -> list[str]:
-        """Return the names of the task hubs that the file has, in the order of their creation."""
+        """Return the names of the task hubs in the file, in the order of their creation."""
         with self._mutex:
             query = "SELECT name FROM hubs ORDER BY number"
             return [name for (name,) in self._connection.execute(query)]
 
     def close(self) -> None:
-        """Write what the stores have not written yet, and leave the file to others."""
+        """Write the unsaved changes of all stores, and release the file."""
         for store in self._stores:
             store.close()
         self._connection.close()
         self._file_lock.release()
 
     def _files(self) -> list[Path]:
-        """Return the files without which nothing is found again: SQLite's log holds the news."""
-        opened = self.path.resolve()  # SQLite puts its log beside what a link leads to.
+        """Return the files that hold the state: recent changes are in SQLite's log."""
+        opened = self.path.resolve()  # SQLite creates its log next to the target of a link.
         return [self.path, opened.with_name(f"{opened.name}-wal")]
 
     def _check_place(self) -> None:
@@ -196,7 +196,7 @@ class StateFile:
             prepare(connection)
             for setting in _SETTINGS:
                 connection.execute(setting)
-            # A file that may only be read would otherwise be noticed at the first change.
+            # Detects a read-only file before the first change.
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
         except (sqlite3.Error, ForeignFileError) as error:
@@ -218,13 +218,13 @@ class StateFile:
         return connection
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        """Look for damage."""
+        """Check for damage."""
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(found)
 
     def damaged(self, error: Exception) -> FileError:
-        """Return the error of a file that does not hold what it should."""
+        """Return the error for a damaged file."""
         why = " ".join(str(error).split()).rstrip(".")
         return FileError(
             f"The state file '{self.path}' is damaged: {why}. It was not changed; "
@@ -253,10 +253,10 @@ class StateFile:
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Bring a file to the present version, in one transaction. The file is ours, or empty.
+    """Migrate a state file, or an empty file, to the current version, in one transaction.
 
     Raises:
-        ForeignFileError: it is neither; it has not been touched.
+        ForeignFileError: it is neither; it is unchanged.
         sqlite3.Error: it cannot be read or written.
     """
     version = _version_of(connection)
@@ -290,13 +290,13 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 # The lock lies on bytes that neither SQLite's own locks nor any data ever use: the rest of the page
 # at 1 GiB, of which SQLite locks the first 512 bytes (https://www.sqlite.org/fileformat2.html,
-# "The Lock-Byte Page"). The lock tells the number of the process that holds it.
+# "The Lock-Byte Page"). The lock encodes the ID of the process that holds it.
 _FIRST_BYTE = 0x4000_0000 + 1024
 
 if sys.platform == "win32":
     import msvcrt
 
-    # Windows does not say who holds a lock: after the first byte, one for each bit of the number.
+    # Windows names no holder of a lock: after the first byte, one more is locked for each bit set.
     _BITS = range(32)
 
     def _lock(descriptor: int) -> None:
@@ -325,8 +325,8 @@ else:
     import fcntl
     import struct
 
-    # Open file description locks. Neither of the others will do: fcntl's are gone once SQLite
-    # closes any descriptor of the file, and on macOS flock's get in the way of SQLite's.
+    # Open file description locks: fcntl's other locks end when SQLite closes any descriptor of the
+    # file, and on macOS flock's conflict with SQLite's.
     if sys.platform == "darwin":
         _SET, _GET = 90, 92  # F_OFD_SETLK and F_OFD_GETLK in sys/fcntl.h.
         _LAYOUT = "qqihh"  # l_start, l_len, l_pid, l_type, l_whence
@@ -335,14 +335,14 @@ else:
         _LAYOUT = "hhqqi0q"  # l_type, l_whence, l_start, l_len, l_pid
 
     def _call(descriptor: int, command: int, length: int) -> int:
-        """Ask for the lock on so many bytes; return the length of the one that is in the way."""
+        """Request a lock of this length; return the length of the conflicting one."""
         if sys.platform == "darwin":
             asked = struct.pack(_LAYOUT, _FIRST_BYTE, length, 0, fcntl.F_WRLCK, os.SEEK_SET)
             return int(struct.unpack(_LAYOUT, fcntl.fcntl(descriptor, command, asked))[1])
         asked = struct.pack(_LAYOUT, fcntl.F_WRLCK, os.SEEK_SET, _FIRST_BYTE, length, 0)
         return int(struct.unpack(_LAYOUT, fcntl.fcntl(descriptor, command, asked))[3])
 
-    # As many bytes as the process's number says, of which the first alone would do.
+    # The length of the lock encodes the process ID.
     def _lock(descriptor: int) -> None:
         _call(descriptor, _SET, os.getpid())
 
@@ -351,26 +351,26 @@ else:
 
 
 class InUseError(Exception):
-    """The process `pid` has the file."""
+    """The process `pid` uses the file."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(f"in use by the process {pid}")
         self.pid = pid
 
 
-# The files that this process has, by device and inode. To open and close one of them again would
-# take SQLite's own locks away (https://www.sqlite.org/howtocorrupt.html, 2.2).
+# The files that this process uses, by device and inode. Opening and closing one of them again
+# would release SQLite's own locks (https://www.sqlite.org/howtocorrupt.html, 2.2).
 _held: set[tuple[int, int]] = set()
 _mutex = Lock()
 
 
 class FileLock:
-    """Has a file for itself until it is released, or the process ends in any way.
+    """Locks a file until it is released, or the process ends in any way.
 
-    A file that is not there yet is made, for its owner alone to read.
+    A missing file is created, readable for its owner only.
 
     Raises:
-        InUseError: another one has it.
+        InUseError: another emulator uses it.
         OSError: the file can be neither opened nor made, or its file system has no locks.
     """
 
@@ -395,14 +395,14 @@ class FileLock:
             raise InUseError(_holder(self._descriptor)) from None
 
     def release(self) -> None:
-        """Leave the file to others. SQLite must have closed it."""
+        """Release the file. SQLite must have closed it."""
         with _mutex:
             _held.discard(self._identity)
             os.close(self._descriptor)
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
-    """Return what tells a file from every other one."""
+    """Return the identity of a file."""
     return found.st_dev, found.st_ino
 
 

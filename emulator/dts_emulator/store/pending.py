@@ -1,4 +1,4 @@
-"""The unsaved changes of a task hub: what is on disk already, and the rows to write."""
+"""The unsaved changes of a task hub: bookkeeping of saved values, and the rows to write."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class SavedPrefix:
     def advance(
         self, events: Sequence[pb.HistoryEvent], *, may_reorder: bool = False
     ) -> list[pb.HistoryEvent]:
-        """Take note that `events` is the list now, and return those of it to be written.
+        """Record the current list of events, and return those to be written.
 
-        With `may_reorder`, events may have changed places between others that have not.
+        With `may_reorder`, events in the middle may have changed places.
         """
         known = self._on_disk
         while known and not (events and events[0] is known[0]):
@@ -76,7 +76,7 @@ class SavedPrefix:
 
 
 class SavedDispatchTimes:
-    """What is on disk of `Instance.dispatch_times`, in which what is noted last comes last."""
+    """The saved part of `Instance.dispatch_times`, in which the latest entry comes last."""
 
     def __init__(self, times: dict[tuple[int, int], tuple[int, int]], until: int = 0) -> None:
         self._times = times
@@ -84,7 +84,7 @@ class SavedDispatchTimes:
         self.first, self.until = 0, until
 
     def advance(self, times: dict[tuple[int, int], tuple[int, int]]) -> list[Dispatch]:
-        """Take note of what is times now, and return what of it is to be written."""
+        """Record the current dispatch times, and return those to be written."""
         if times is not self._times:
             self._times, self._last, self.first = times, None, self.until
         news: list[Dispatch] = []
@@ -100,7 +100,7 @@ class SavedDispatchTimes:
 
 @dataclass(eq=False)
 class Record:
-    """What is on disk of an instance or entity, whose rows have `number`."""
+    """The saved values of an instance or entity, whose rows have `number`."""
 
     number: int
     is_on_disk: bool = False
@@ -113,10 +113,10 @@ class Record:
 
 @dataclass
 class Changes:
-    """What has changed since the changes before: rows to be removed, then rows to be written.
+    """The changes since the previous ones: rows to delete, then rows to write.
 
-    `until` is the number of the last change in it, `gone` the IDs of the removed instances and
-    entities. A part's content is not serialised yet.
+    `until` is the number of the last change, `gone` the IDs of deleted instances and entities.
+    The content of parts is not serialised yet.
     """
 
     until: int
@@ -165,7 +165,7 @@ def id_of(item: Item) -> str:
 
 
 class Pending:
-    """Gathers changes until they are taken. Every change has a number. Called under the lock.
+    """Collects numbered changes until they are taken. Called under the lock.
 
     Args:
         hub: the task hub's number in the file.
@@ -187,19 +187,19 @@ class Pending:
         self._next = Changes(0)
 
     def register_saved(self, item: Item, record: Record) -> None:
-        """Take note of what is on disk of an instance or entity that was read."""
+        """Record the saved values of an instance or entity that was read."""
         record.is_on_disk = True
         self._records[item] = record
 
     def put(self, item: Item) -> None:
-        """Take note that an instance or entity is new or has changed."""
+        """Record a new or changed instance or entity."""
         self.last += 1
         item_id = id_of(item)
-        self._unsaved.pop(item_id, None)  # What changes last comes last.
+        self._unsaved.pop(item_id, None)  # The latest change comes last.
         self._unsaved[item_id] = self.last, item
 
     def remove(self, item: Item) -> None:
-        """Take note that an instance or entity is to be forgotten."""
+        """Record the deletion of an instance or entity."""
         self.last += 1
         item_id = id_of(item)
         self._unsaved.pop(item_id, None)
@@ -213,15 +213,15 @@ class Pending:
         removed.append(record.number)
 
     def is_gone(self, item_id: str) -> bool:
-        """Return whether what is on disk with this ID does not count any more."""
+        """Return whether the rows of this ID are deleted, but not on disk yet."""
         return item_id in self._gone
 
     def unsaved(self) -> Iterator[Item]:
-        """Return the instances and entities of which the file does not have all."""
+        """Return the instances and entities with unsaved changes."""
         return (item for _, item in self._unsaved.values())
 
     def outdated(self) -> list[int]:
-        """Return the numbers of the rows on disk that have changed or are gone."""
+        """Return the numbers of the rows on disk that are outdated or deleted."""
         numbers = [number for _, gone in self._gone.values() for number in gone]
         for item in self.unsaved():
             record = self._records.get(item)
@@ -230,17 +230,17 @@ class Pending:
         return numbers
 
     def register_saved_timer(self, number: int, timer: Timer) -> None:
-        """Take note of a timer that is on disk."""
+        """Record a timer that was read."""
         self._timers[timer] = number
 
     def put_timer(self, timer: Timer) -> None:
-        """Take note of a new timer."""
+        """Record a new timer."""
         self.last += 1
         number = self._timers[timer] = self._new_number()
         self._next.timers.append((number, self._hub, timer.due, timer.target, timer.event))
 
     def remove_timer(self, timer: Timer) -> None:
-        """Take note that a timer is over."""
+        """Record the deletion of a timer."""
         number = self._timers.pop(timer, None)
         if number is not None:
             self.last += 1
@@ -248,11 +248,11 @@ class Pending:
             self._next.timers = [row for row in self._next.timers if row[0] != number]
 
     def register_saved_orphan(self, number: int, orphan: OrphanedActivity) -> None:
-        """Take note of an orphaned activity that is on disk."""
+        """Record an orphaned activity that was read."""
         self._orphans[id(orphan.activity.scheduled)] = number, orphan
 
     def keep_orphan(self, orphan: OrphanedActivity) -> None:
-        """Take note of a newly orphaned activity."""
+        """Record a new orphaned activity."""
         self.last += 1
         number = self._new_number()
         self.register_saved_orphan(number, orphan)
@@ -261,7 +261,7 @@ class Pending:
         self._next.orphans.append(row)
 
     def remove_orphan(self, activity: Activity) -> bool:
-        """Take note that an activity is over; return whether it was orphaned."""
+        """Record the end of an activity; return whether it was orphaned."""
         number, _ = self._orphans.pop(id(activity.scheduled), (None, None))
         if number is None:
             return False
@@ -271,7 +271,7 @@ class Pending:
         return True
 
     def take(self) -> Changes | None:
-        """Return all that has changed since the last call, None if nothing has."""
+        """Return all changes since the last call, None if there are none."""
         if self.last == self._taken:
             return None
         changes, self._next = self._next, Changes(0)
@@ -293,7 +293,7 @@ class Pending:
         return [item for _, item in latest][::-1]
 
     def written(self, until: int) -> list[Item]:
-        """Take note of what is on disk; return what has no need to stay in memory any more."""
+        """Record the written changes; return the items that can leave the memory."""
         self._gone = {key: gone for key, gone in self._gone.items() if gone[0] > until}
         saved = list(takewhile(lambda entry: entry[0] <= until, self._unsaved.values()))
         for _, item in saved:
@@ -302,7 +302,7 @@ class Pending:
 
     def _take_instance(self, instance: Instance, record: Record, changes: Changes) -> None:
         number = record.number
-        # First: if they are still to be read, this completes the record.
+        # First: if they are not read yet, this completes the record.
         history, inbox = instance.history, instance.inbox
         for part, trail, events in (
             (Part.HISTORY, record.history, history),
@@ -334,7 +334,7 @@ class Pending:
     def _take_entity(self, entity: Entity, record: Record, changes: Changes) -> None:
         trail, number = record.queue, record.number
         first = trail.first
-        # What a worker has is offered to another one after the emulator's end.
+        # After a restart, leased operations are offered again.
         news = trail.advance([*entity.batch, *entity.queue], may_reorder=True)
         if trail.first > first:
             changes.removed_parts.append((number, Part.QUEUE, trail.first))
@@ -355,7 +355,7 @@ def _insert(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],
 ) -> None:
-    """Write rows in the place of those with the same key."""
+    """Write rows, replacing those with the same key."""
     remaining = list(rows)
     one = f"({', '.join('?' * len(columns))})"
     for start in range(0, len(remaining), ROWS_AT_ONCE):

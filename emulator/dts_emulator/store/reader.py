@@ -41,7 +41,7 @@ def _unavailable_on_error() -> Iterator[None]:
 
 
 class LazyInstance(Instance):
-    """An instance from the file. What is large is read when it is first looked at."""
+    """An instance from the file, whose large values are read on first access."""
 
     read_more: Callable[[], dict[str, Any]]
 
@@ -59,7 +59,7 @@ class _Large:
         return values[self._name]
 
     def __set__(self, stored: LazyInstance, value: Any) -> None:
-        # What is overwritten must not be read afterwards.
+        # A value must not be read after it is overwritten.
         self.__get__(stored, type(stored))
         vars(stored)[self._name] = value
 
@@ -76,7 +76,7 @@ for _name in ("history", "inbox", "dispatch_times", "pending_tasks", "input", "o
 
 
 class Reader:
-    """Reads what one task hub has in a state file. Called under the task hub's lock.
+    """Reads the state of one task hub from a file. Called under the task hub's lock.
 
     Raises:
         UnavailableError: from every method, when the file cannot be read.
@@ -93,7 +93,7 @@ class Reader:
 
     @_unavailable_on_error()
     def instance(self, instance_id: str) -> tuple[LazyInstance, Record] | None:
-        """Return an instance, None if the file has none with this ID."""
+        """Return an instance, None if the file does not contain it."""
         columns = ", ".join(INSTANCE_COLUMNS)
         rows = self.rows(f"SELECT {columns} FROM instances WHERE hub = ? AND id = ?", instance_id)
         return self.instance_of(rows[0]) if rows else None
@@ -116,7 +116,7 @@ class Reader:
         except (DecodeError, ValueError, TypeError, KeyError) as error:
             if row[_IS_ACTIVE]:
                 raise
-            # Only what is still to come of an instance must be readable.
+            # Only instances with pending work must be readable.
             values = damaged_values(row, f"{type(error).__name__}: {error}")
         stored = LazyInstance.__new__(LazyInstance)
         vars(stored).update(values, turn=None, read_more=read_more)
@@ -124,7 +124,7 @@ class Reader:
 
     @_unavailable_on_error()
     def active_instances(self) -> list[tuple[LazyInstance, Record]]:
-        """Return the instances of which something is still to come, all of each of them."""
+        """Return the instances with pending work, with all their values."""
         parts = self._active_parts()
         columns = ", ".join(INSTANCE_COLUMNS)
         query = f"SELECT {columns} FROM instances WHERE hub = ? AND is_active ORDER BY number"
@@ -137,7 +137,7 @@ class Reader:
 
     @_unavailable_on_error()
     def entity(self, entity_id: str) -> tuple[Entity, Record] | None:
-        """Return an entity, None if the file has none with this ID."""
+        """Return an entity, None if the file does not contain it."""
         columns = ", ".join(ENTITY_COLUMNS)
         rows = self.rows(f"SELECT {columns} FROM entities WHERE hub = ? AND id = ?", entity_id)
         return self.entity_of(rows[0]) if rows else None
@@ -158,14 +158,14 @@ class Reader:
 
     @_unavailable_on_error()
     def active_entities(self) -> list[tuple[Entity, Record]]:
-        """Return the entities that have something to do."""
+        """Return the entities with operations."""
         columns = ", ".join(ENTITY_COLUMNS)
         query = f"SELECT {columns} FROM entities WHERE hub = ? AND is_active ORDER BY number"
         return [self.entity_of(row) for row in self.rows(query)]
 
     @_unavailable_on_error()
     def timers(self) -> list[tuple[int, Timer]]:
-        """Return the timers that no instance's history tells of, with their numbers."""
+        """Return the timers that are in no instance's history, with their numbers."""
         rows = self.rows("SELECT number, due, target, event FROM timers WHERE hub = ?")
         found = []
         for number, stored, target, body in rows:
@@ -176,7 +176,7 @@ class Reader:
 
     @_unavailable_on_error()
     def orphans(self) -> list[tuple[int, OrphanedActivity]]:
-        """Return the activities that nobody waits for any more, with their numbers."""
+        """Return the orphaned activities, with their numbers."""
         query = "SELECT number, instance_id, version, event FROM left_activities WHERE hub = ?"
         return [
             (number, OrphanedActivity(Activity(instance_id, event_of(body)), version))
@@ -184,7 +184,7 @@ class Reader:
         ]
 
     def _active_parts(self) -> dict[int, list[Any]]:
-        """Return the parts of all active instances at once: there may be many."""
+        """Return the parts of all active instances in one query."""
         rows = self.rows(
             "SELECT owner, kind, until, body FROM parts WHERE owner IN "
             "(SELECT number FROM instances WHERE hub = ? AND is_active) "
@@ -194,7 +194,7 @@ class Reader:
 
 
 def _large_values(row: Sequence[Any], record: Record, parts: Iterable[Any]) -> dict[str, Any]:
-    """Return what `parts` hold of an instance, and note in its record that this is on disk."""
+    """Return an instance's values in `parts`, and add them to its record."""
     bodies: dict[int, list[tuple[int, bytes]]] = {}
     for kind, until, body in parts:
         bodies.setdefault(kind, []).append((until, body))
@@ -225,7 +225,7 @@ class Lists:
     """Finds the rows of one task hub: a page of INSTANCE_COLUMNS or ENTITY_COLUMNS each.
 
     Args:
-        outdated: returns the numbers of the rows that do not count.
+        outdated: returns the numbers of the rows to skip.
     """
 
     def __init__(self, reader: Reader, outdated: Callable[[], list[int]]) -> None:
@@ -278,7 +278,7 @@ class Lists:
         return self._reader.rows(query, *values, limit)
 
     def _condition(self, wanted: Filter) -> tuple[str, list[Any]]:
-        """Return a filter as SQL, and the values for it after the task hub's number."""
+        """Return a filter as SQL, and its values after the task hub's number."""
         where, values = self._up_to_date("hub = ?", [])
         if wanted.statuses:
             where += f" AND status IN ({', '.join('?' * len(wanted.statuses))})"
@@ -295,7 +295,7 @@ class Lists:
         if wanted.top_level:
             where += " AND parent_id IS NULL"
         if wanted.tag:
-            # Most have no tags; to read them as JSON takes ten times as long as to see that.
+            # Most instances have no tags; parsing JSON takes ten times as long as this check.
             where += f" AND tags <> '{{}}' AND EXISTS (SELECT 1 FROM json_each(tags) WHERE {_TAG})"
             values.append(wanted.tag)
         if wanted.search:
@@ -304,7 +304,7 @@ class Lists:
         return where, values
 
     def _up_to_date(self, where: str, values: list[Any]) -> tuple[str, list[Any]]:
-        """Leave the rows out that do not count."""
+        """Exclude outdated rows."""
         outdated = self._outdated()
         if not outdated:
             return where, values
@@ -312,7 +312,7 @@ class Lists:
         return without, [*values, json.dumps(outdated)]
 
     def _instances(self, where: str, values: list[Any]) -> list[Any]:
-        """Return the rows of a page in its order. Which they are, an index alone says."""
+        """Return the rows of a page in its order; an index alone finds their numbers."""
         numbers = self._reader.rows(f"SELECT number FROM instances WHERE {where}", *values)
         columns = ", ".join(INSTANCE_COLUMNS)
         query = f"SELECT {columns} FROM instances WHERE hub = ? AND number = ?"

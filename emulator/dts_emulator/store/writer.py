@@ -1,4 +1,4 @@
-"""Writes a task hub's changes to its state file: many at once, each time a state that it was in."""
+"""Writes a task hub's changes to its state file, in batches that are each a consistent state."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from dts_emulator.store.pending import Changes
 
 logger = logging.getLogger("emulator")
 
-# How long changes that nobody waits for gather before they are written.
+# How long changes that no client waits for are collected before they are written.
 FLUSH_INTERVAL = 0.1
 
 # How long to wait before the next attempt when writing has failed.
 RETRY_SECONDS = 1.0
 
-# How long the writer may be idle before it looks whether the file is still there.
+# The interval at which an idle writer checks that the file still exists.
 CHECK_SECONDS = 1.0
 
 
-# Called with None when changes are on disk, or with the reason why they cannot be now.
+# Called with None when changes are on disk, or with the reason for a failure.
 Done = Callable[[str | None], None]
 
 
 class LostFileError(Exception):
-    """The file's name leads to another file, or to none."""
+    """The file was moved, removed or replaced."""
 
 
 class Source(Protocol):
     """Where the writer gets changes from."""
 
     def take(self) -> Changes | None:
-        """Return what has changed since the last call, None if nothing has."""
+        """Return the changes since the last call, None if there are none."""
 
     def written(self, until: int) -> None:
-        """Take note that all changes up to a number are on disk."""
+        """Record that all changes up to a number are on disk."""
 
 
 class Writer:
@@ -46,9 +46,9 @@ class Writer:
 
     Args:
         connection: to the state file, under `mutex`, with which other task hubs share it.
-        name: what the user calls the file.
+        name: the file's name for the user.
         source: where changes come from.
-        check_place: raises LostFileError once the file's name leads elsewhere.
+        check_place: raises LostFileError if the file was moved, removed or replaced.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Writer:
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there is something to write."""
+        """Signal unsaved changes."""
         if not self._is_dirty:
             with self._state:
                 self._is_dirty = True
@@ -83,7 +83,7 @@ class Writer:
     def when_written(self, until: int, done: Done) -> None:
         """Write now, and call `done` when all changes up to a number are on disk.
 
-        It gets None, or the reason why they cannot be written now.
+        Its argument is None, or the reason for a failure.
         """
         with self._state:
             reason = self.problem
@@ -96,7 +96,7 @@ class Writer:
         done(reason)
 
     def close(self) -> None:
-        """Write what is left, and end."""
+        """Write the remaining changes, and end."""
         with self._state:
             self._is_closing = True
             self._state.notify_all()
@@ -108,7 +108,7 @@ class Writer:
         try:
             while self._write_next():
                 pass
-        except BaseException as error:  # Whatever it is: it must not go unnoticed.
+        except BaseException as error:  # Any error here must be noticed.
             logger.exception("An internal error stopped all writing to %s", self._name)
             self._fail(
                 f"The emulator can no longer write to {self._name} because of an internal error "
@@ -125,7 +125,7 @@ class Writer:
             if self._state.wait_for(self._has_work, CHECK_SECONDS):
                 self._state.wait_for(self._is_urgent, FLUSH_INTERVAL)
             is_last = self._is_closing
-            self._is_dirty = False  # Before changes are collected: later ones wake it again.
+            self._is_dirty = False  # Before collecting changes: later ones set it again.
         changes = self._source.take()
         if changes is not None:
             self._pending.append(changes)
@@ -152,7 +152,7 @@ class Writer:
                 with _transaction(self._connection):
                     for changes in self._pending:
                         changes.write(self._connection)
-                # Nobody is told that this is kept if it went to a file that is gone.
+                # Do not acknowledge changes that went to a lost file.
                 self._check_place()
         until = self._pending[-1].until if self._pending else self._written
         self._pending.clear()
@@ -185,12 +185,12 @@ class Writer:
 
 
 def cannot_write(name: str, why: object) -> str:
-    """Return what callers are told while nothing can be written."""
+    """Return the error message while writing fails."""
     return f"The emulator cannot write to {name}: {why}. The emulator keeps retrying."
 
 
 def _may_pass(error: Exception) -> bool:
-    """Return whether an error is of the file or its disk, not of what was to be written."""
+    """Return whether an error concerns the file or its disk, not the changes."""
     return isinstance(error, sqlite3.OperationalError | LostFileError) or (
         type(error) is sqlite3.DatabaseError
     )
@@ -203,6 +203,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # Some errors have rolled it back already.
+        with suppress(sqlite3.Error):  # Some errors have already rolled it back.
             connection.execute("ROLLBACK")
         raise
