@@ -171,7 +171,7 @@ class TaskHub:
         while todo:
             effect = todo.popleft()
             if not isinstance(effect, fx.StateEffect):
-                self._apply_here(effect)
+                self._apply_to_hub(effect)
                 continue
             try:
                 todo.extend(self._delivery.deliver(effect))
@@ -181,7 +181,7 @@ class TaskHub:
                     "Dropped %s because its target is unreadable: %s", type(effect).__name__, error
                 )
 
-    def _apply_here(self, effect: fx.HubEffect) -> None:
+    def _apply_to_hub(self, effect: fx.HubEffect) -> None:
         match effect:
             case fx.OfferTurn(instance_id):
                 self.offer_turn(instance_id)

@@ -96,7 +96,7 @@ class Timers:
             self._changed.notify()
 
     def close(self) -> None:
-        """Stop the thread; what has not fired yet never will."""
+        """Stop the thread; timers that have not fired are lost."""
         with self._changed:
             self._closed = True
             self._changed.notify()

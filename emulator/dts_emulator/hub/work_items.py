@@ -111,7 +111,7 @@ class WorkItemBuilder:
         now = self._now()
         key = scheduled.eventId, nanoseconds(scheduled.timestamp)
         first, _ = instance.dispatch_times.pop(key, (now, now))
-        instance.dispatch_times[key] = first, now  # What is noted last comes last.
+        instance.dispatch_times[key] = first, now  # The latest entry comes last.
         self._store.put(instance)
 
     def _batch_message(self, item: WorkItem) -> pb.WorkItem | None:
