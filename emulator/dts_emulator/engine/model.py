@@ -58,7 +58,7 @@ class StepCounts:
     unstarted: int = 0
 
     def add(self, other: StepCounts) -> None:
-        """Count another counts's activities in."""
+        """Add other counts."""
         self.asked.update(other.asked)
         self.done.update(other.done)
         self.failed.update(other.failed)
