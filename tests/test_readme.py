@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from durabletask.worker import TaskHubGrpcWorker
+from scheduler import ConfigurationError, Scheduler
 
 from dts_emulator import Emulator
 from dts_emulator.dashboard.web_server import NO_CONNECTION
@@ -18,7 +19,6 @@ from dts_emulator.rpc.routing import too_many_streams
 from dts_emulator.store.writer import cannot_write
 from hosting.activities import register
 from hosting.errors import explain
-from scheduler import ConfigurationError, Scheduler
 from tests.conftest import endpoint_of
 from tests.hosting.test_errors import call_error
 from tests.processes import FREE_PORTS, PROJECT, run, running
@@ -139,9 +139,9 @@ SAID: dict[str, Callable[[], str]] = {
     "process_work_item failed for 7": failing_item,
     "is in use by another emulator": file_in_use,
     "The emulator cannot write to dev.db": lambda: cannot_write("dev.db", "disk is full"),
-    "This emulator serves at most 1,000 streams at once": lambda: str(too_many_streams()),
-    "The dashboard takes no connection for now": lambda: NO_CONNECTION,
-    "The task hub name 'a/b' is none": lambda: (
+    "This emulator serves at most 1,000 streams simultaneously": lambda: str(too_many_streams()),
+    "The dashboard accepts no connections at present": lambda: NO_CONNECTION,
+    "Invalid task hub name 'a/b'": lambda: (
         run("-m", "dts_emulator", "--task-hubs", "a/b").stderr
     ),
     "is an async function": async_activity,

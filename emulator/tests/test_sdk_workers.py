@@ -206,22 +206,21 @@ def asking_for_it(ctx: task.OrchestrationContext, _: Any) -> Any:
     yield ctx.call_activity(unspeakable)
 
 
-def test_an_item_that_workers_keep_giving_back_is_pointed_out_once(
+def test_an_item_that_workers_keep_abandoning_is_logged_once(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The SDK gives an item back whose error it cannot send, and tells no client why."""
+    """The SDK abandons an item if it cannot send its error, and tells no client why."""
     caplog.set_level(logging.WARNING, logger="emulator")
     with program_of(emulator, asking_for_it, unspeakable) as client:
         client.schedule_new_orchestration(asking_for_it)
-        wait_until(lambda: given_back(emulator) > 5, "it was given back more than five times")
+        wait_until(lambda: abandonments(emulator) > 5, "it was abandoned more than five times")
     assert [record.getMessage() for record in caplog.records] == [
-        "Workers have given the activity 'unspeakable' back 5 times without a result, and get it "
-        "again every second. See their logs: they may not accept its version, or cannot send its "
-        "error."
+        "Workers have abandoned the activity 'unspeakable' 5 times and get it again every second. "
+        "See their logs: they may not accept its version, or cannot send its error."
     ]
 
 
-def given_back(emulator: Emulator) -> int:
+def abandonments(emulator: Emulator) -> int:
     hub = emulator.hubs["default"]
     with hub.lock:
         return max((item.abandoned for item in hub.leases.items()), default=0)
