@@ -54,13 +54,15 @@ OPTIONS = {
 class Told:
     """What clients have been told, of each subject what tells the most.
 
-    `news` is set when a client has been told of an end, or of a count, that none knew. While
-    `is_quiet` is set, clients only ask, so that nothing makes the emulator write but that.
+    `results` are those of activities that a worker has been told. `news` is set when a client has
+    been told of an end, or of a count, that none knew. While `is_quiet` is set, clients only ask,
+    so that nothing makes the emulator write but that.
     """
 
     instances: dict[str, pb.OrchestrationState] = field(default_factory=dict)
     histories: dict[str, list[bytes]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    results: dict[str, str] = field(default_factory=dict)
     answers: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     broken: list[str] = field(default_factory=list)
@@ -104,6 +106,13 @@ class Told:
             if count > self.counters.get(entity_id, 0):
                 self.counters[entity_id] = count
                 self.news.set()
+
+    def hear_result(self, instance_id: str, result: str) -> None:
+        """Compare what a worker is told of an activity's result with what it was told before."""
+        with self.lock:
+            known = self.results.setdefault(instance_id, result)
+        if result != known:
+            self._note(f"the activity of {instance_id} had the result {known}, then {result}")
 
     def miss(self, before: Told, instance_id: str) -> None:
         """Take note that an instance is said not to exist."""
@@ -227,8 +236,9 @@ class Client:
 class Worker:
     """Does all that there is to do. What it does twice it does differently."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, told: Told) -> None:
         self._wire = wire
+        self._told = told
 
     def go_on(self, is_over: threading.Event) -> None:
         """Work until it is over, for each emulator that comes."""
@@ -263,6 +273,9 @@ class Worker:
 
     def _next_actions(self, request: pb.OrchestratorRequest) -> list[pb.OrchestratorAction]:
         events = [*request.pastEvents, *request.newEvents]
+        for event in events:
+            if event.HasField("taskCompleted"):
+                self._told.hear_result(request.instanceId, event.taskCompleted.result.value)
         if any(event.HasField("taskCompleted") for event in events):
             return [completed(result={"value": f'"{uuid.uuid4().hex}"'})]
         if any(event.HasField("taskScheduled") for event in events):
@@ -300,7 +313,7 @@ def test_whatever_a_client_was_told_is_so_after_every_kill(
     emulator = ("-m", "dts_emulator", *ports, "--db-file", str(tmp_path / "told.db"))
     told, kills = Told(), 0
     with ExitStack() as stack:
-        stack.enter_context(at_work(free_port, Worker))
+        stack.enter_context(at_work(free_port, partial(Worker, told=told)))
         for _ in range(CLIENTS):
             stack.enter_context(at_work(free_port, partial(Client, told=told)))
         end = time.monotonic() + seconds

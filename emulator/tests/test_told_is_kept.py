@@ -29,6 +29,7 @@ from tests.state_files import client_of, emulator_of
 from tests.wire import Wire, answer, completed, start, wire_to, work_items_of
 
 ENTITY = "@e@k"
+NONE = pb.PurgeInstanceFilter(runtimeStatus=[pb.ORCHESTRATION_STATUS_FAILED])
 PURGE = pb.PurgeInstancesRequest(purgeInstanceFilter=pb.PurgeInstanceFilter())
 
 TELLING: list[tuple[str, Any]] = [
@@ -43,6 +44,7 @@ TELLING: list[tuple[str, Any]] = [
     ("QueryEntities", pb.QueryEntitiesRequest(query=pb.EntityQuery(includeState=True))),
     ("PurgeInstances", PURGE),
     ("PurgeInstances", pb.PurgeInstancesRequest(instanceId="unknown")),
+    ("PurgeInstances", pb.PurgeInstancesRequest(purgeInstanceFilter=NONE)),
     # Refusals tell of a state too.
     ("StartInstance", pb.CreateInstanceRequest(instanceId="i", orchestrationIdReusePolicy={})),
     ("RewindInstance", pb.RewindInstanceRequest(instanceId="i")),
