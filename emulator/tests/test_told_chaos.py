@@ -20,7 +20,7 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import ENDED
-from tests.processes import running
+from tests.processes import PATIENCE_SECONDS, running
 from tests.wire import Wire, answer, completed
 
 CLIENTS = 3
@@ -144,9 +144,10 @@ def _time(state: pb.OrchestrationState) -> int:
 class Client:
     """Starts orchestrations, signals entities, and asks for both in every way there is."""
 
-    def __init__(self, wire: Wire, told: Told) -> None:
+    def __init__(self, wire: Wire, told: Told, timeout: float = 5) -> None:
         self._wire = wire
         self._told = told
+        self._timeout = timeout
         self._ids: list[str] = []
 
     def go_on(self, is_over: threading.Event) -> None:
@@ -178,7 +179,7 @@ class Client:
         """Start an orchestration and signal an entity."""
         instance_id = uuid.uuid4().hex
         request = pb.CreateInstanceRequest(instanceId=instance_id, name="o")
-        self._wire.call("StartInstance", request, timeout=5)
+        self._wire.call("StartInstance", request, timeout=self._timeout)
         self._ids.append(instance_id)
         state = pb.OrchestrationState(instanceId=instance_id)
         state.orchestrationStatus = pb.ORCHESTRATION_STATUS_PENDING
@@ -186,7 +187,7 @@ class Client:
         self._wire.call(
             "SignalEntity",
             pb.SignalEntityRequest(instanceId=random.choice(ENTITIES), name="add"),
-            timeout=5,
+            timeout=self._timeout,
         )
 
     def ask(self, rpc: str, instance_id: str) -> None:
@@ -206,7 +207,7 @@ class Client:
         found: set[str] = set()
         while True:
             request = pb.QueryInstancesRequest(query=query)
-            page = self._wire.call("QueryInstances", request, timeout=5)
+            page = self._wire.call("QueryInstances", request, timeout=self._timeout)
             for state in page.orchestrationState:
                 found.add(state.instanceId)
                 self._told.hear_instance(before, state)
@@ -220,7 +221,7 @@ class Client:
         """Ask for an instance's history."""
         before = self._told.snapshot()
         request = pb.StreamInstanceHistoryRequest(instanceId=instance_id)
-        chunks = self._wire.call("StreamInstanceHistory", request, timeout=5)
+        chunks = self._wire.call("StreamInstanceHistory", request, timeout=self._timeout)
         events = [event.SerializeToString() for chunk in chunks for event in chunk.events]
         self._told.hear_history(before, instance_id, events)
 
@@ -228,7 +229,7 @@ class Client:
         """Ask for an entity's count."""
         before = self._told.snapshot()
         request = pb.GetEntityRequest(instanceId=entity_id, includeState=True)
-        response = self._wire.call("GetEntity", request, timeout=5)
+        response = self._wire.call("GetEntity", request, timeout=self._timeout)
         count = int(response.entity.serializedState.value) if response.exists else 0
         self._told.hear_counter(before, entity_id, count)
 
@@ -339,7 +340,7 @@ def test_whatever_a_client_was_told_is_so_after_every_kill(
 
 def check_all(wire: Wire, told: Told) -> None:
     """Ask for everything once more."""
-    client = Client(wire, told)
+    client = Client(wire, told, PATIENCE_SECONDS)
     client.query()
     for instance_id in told.histories:
         client.history(instance_id)
