@@ -8,6 +8,7 @@ import pytest
 
 from dts_emulator import Replayer
 from tests.programs import worker_of
+from tests.replay import anywhere  # noqa: F401, notes its changes
 from tests.replay.programme import CHANGES, Change
 from tests.replay.recording import ORCHESTRATORS, History, record, renamed
 
