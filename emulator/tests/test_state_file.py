@@ -31,7 +31,7 @@ def test_the_banner_says_where_the_state_is(path: Path) -> None:
         assert f"State      in {path}\n" in program.stdout
     with running("-m", "dts_emulator", "--port", "0", "--dashboard-port", "0") as program:
         program.wait_for_line("Task hubs")
-        assert "State      in memory, gone when it stops\n" in program.stdout
+        assert "State      in memory, lost when the emulator stops\n" in program.stdout
 
 
 def test_whatever_a_client_was_answered_outlives_a_kill(path: Path) -> None:

@@ -27,7 +27,7 @@ def instances(store: Store, query: pb.InstanceQuery) -> pb.QueryInstancesRespons
     """Return a page of instances by creation time.
 
     Raises:
-        InvalidError: the query's times or its continuation token are none.
+        InvalidError: a time or the continuation token is invalid.
     """
     wanted = Filter(
         statuses=frozenset(query.runtimeStatus),
@@ -52,7 +52,7 @@ def instance_ids(store: Store, request: pb.ListInstanceIdsRequest) -> pb.ListIns
     """Return a page of the IDs of ended instances, by completion time.
 
     Raises:
-        InvalidError: the request's times or its last key are none.
+        InvalidError: a time or the last key is invalid.
     """
     wanted = Filter(
         statuses=frozenset(request.runtimeStatus),
@@ -70,10 +70,10 @@ def instance_ids(store: Store, request: pb.ListInstanceIdsRequest) -> pb.ListIns
 
 
 def purge_filter(wanted: pb.PurgeInstanceFilter) -> tuple[Filter, float | None]:
-    """Return which instances a purge takes, and how many seconds it may take (None: any).
+    """Return the filter of a purge, and its time limit in seconds (None: unlimited).
 
     Raises:
-        InvalidError: its times are none.
+        InvalidError: a time is invalid.
     """
     timeout: float | None = None
     if wanted.HasField("timeout"):
@@ -90,7 +90,7 @@ def entities(store: Store, query: pb.EntityQuery) -> pb.QueryEntitiesResponse:
     """Return a page of entities by ID.
 
     Raises:
-        InvalidError: the query's times are none.
+        InvalidError: a time is invalid.
     """
     wanted = EntityFilter(
         prefix=query.instanceIdStartsWith.value,
@@ -125,10 +125,10 @@ def _fitting(found: Sequence[Item], describe: Callable[[Item], Part]) -> list[Pa
 
 
 def _key(token: str, what: str) -> Key | None:
-    """Return where the page before has ended, None for the first page."""
+    """Return the key of the previous page's last entry, None for the first page."""
     if not token:
         return None
     time, _, instance_id = token.partition("|")
     if not (time.isascii() and time.isdecimal() and len(time) <= TIME_DIGITS and instance_id):
-        raise InvalidError(f"The {what} is none that this scheduler has given.")
+        raise InvalidError(f"Invalid {what}.")
     return int(time), instance_id

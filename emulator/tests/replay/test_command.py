@@ -238,13 +238,13 @@ def test_files_that_are_no_histories_are_status_2(
     wrong = tmp_path / "wrong"
     wrong.write_text("{}")
     for option in ([str(wrong)], [str(folder / "ended.json"), str(wrong)]):
-        assert "does not say how" in usage_error(capsys, *option, "--", "x")
+        assert "has no ExecutionStarted event" in usage_error(capsys, *option, "--", "x")
     wrong.write_text("hello")
-    assert "no history in JSON" in usage_error(capsys, str(wrong), "--", "x")
+    assert "Not a history in JSON" in usage_error(capsys, str(wrong), "--", "x")
     assert "cannot be read: file is not a database" in usage_error(
         capsys, "--db-file", str(wrong), "--", "x"
     )
-    assert "There is no state file" in usage_error(
+    assert "does not exist" in usage_error(
         capsys, "--db-file", str(tmp_path / "none.db"), "--", "x"
     )
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE a (b)")
