@@ -26,7 +26,8 @@ def oversized(message: Message, limit: int) -> str | None:
         limit: bytes; 0 means unlimited.
 
     Returns:
-        A sentence with the payload's name, its size and the limit, or None.
+        A sentence with the payload's name, its size and the limit, and the step that it belongs to,
+        or None.
     """
     # The size of the whole is cheap to compute and nearly always decides.
     if not limit or message.ByteSize() <= limit:
@@ -37,7 +38,8 @@ def oversized(message: Message, limit: int) -> str | None:
         for part in value if field.is_repeated else [value]:
             found = _oversized_payload(field.name, part, limit) or oversized(part, limit)
             if found:
-                return found
+                step = getattr(part, "name", "")  # An activity, a sub-orchestration, an event.
+                return f"'{step}': {found}" if step and isinstance(step, str) else found
     return None
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.events import string_value, timestamp
 from dts_emulator.engine.model import Entity, Instance
+
+# Answers stay well below gRPC's default limit of 4 MiB on what a client receives.
+ANSWER_BYTES = 2 * 1024 * 1024
 
 
 def orchestration_state(instance: Instance, with_payloads: bool) -> pb.OrchestrationState:
@@ -66,3 +71,16 @@ def entity_metadata(entity: Entity, with_state: bool) -> pb.EntityMetadata:
         lockedBy=string_value(entity.locked_by),
         serializedState=string_value(entity.state) if with_state else None,
     )
+
+
+def history_chunks(events: Iterable[pb.HistoryEvent]) -> Iterator[pb.HistoryChunk]:
+    """Yield a history in chunks, at least one."""
+    chunk = pb.HistoryChunk()
+    size = 0
+    for event in events:
+        size += event.ByteSize()
+        if size > ANSWER_BYTES and chunk.events:
+            yield chunk
+            chunk, size = pb.HistoryChunk(), event.ByteSize()
+        chunk.events.append(event)
+    yield chunk

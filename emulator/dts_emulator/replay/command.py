@@ -173,9 +173,8 @@ def _replay_all(histories: Histories, args: argparse.Namespace, report: _Report)
                 except WorkerRefusedError as error:
                     report.refuse(name, str(error))
                 except NoAnswerError as error:
-                    report.give_up(name, str(error), worker.last_lines())
-                    if next(histories, None) is not None:
-                        sys.stderr.write("The histories after this one were not replayed.\n")
+                    left = sum(1 for _ in histories)
+                    report.give_up(name, str(error), worker.last_lines(), left)
                     return
     except FileNotFoundError as error:
         raise FileError(
@@ -211,12 +210,14 @@ class _Report:
         self._counts["not replayed"] += 1
         self._note(f"refused {name}: {reason}", name=name, ok=False, error=reason)
 
-    def give_up(self, name: str, reason: str, log: str) -> None:
-        """Report that the worker does not answer, with the end of its output."""
-        self._counts["not replayed"] += 1
+    def give_up(self, name: str, reason: str, log: str, left: int) -> None:
+        """Report that the worker does not answer, with its last output and what is left."""
+        self._counts["not replayed"] += 1 + left
         self._note(f"failed {name}: {reason}", name=name, ok=False, error=reason)
         if log:
             sys.stderr.write(f"The worker's last lines:\n{log}\n")
+        if left:
+            sys.stderr.write("The histories after this one were not replayed.\n")
 
     def finish(self, nothing: str) -> None:
         """Print the summary, or the JSON document."""

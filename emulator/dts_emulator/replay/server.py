@@ -22,6 +22,7 @@ from dts_emulator.engine.model import Turn
 from dts_emulator.engine.turns import add_chunk
 from dts_emulator.hub.leases import Kind, WorkerStream
 from dts_emulator.hub.limits import MAX_MESSAGE_BYTES
+from dts_emulator.hub.messages import history_chunks
 from dts_emulator.hub.work_items import DEFAULT_MESSAGE_BYTES, STREAMED_BYTES
 from dts_emulator.hub.worker_api import HEALTH_PING_SECONDS, worker_stream_from
 
@@ -37,8 +38,6 @@ OTHERS_SECONDS = 1.0
 MAX_ABANDONMENTS = 3
 
 POLL_SECONDS = 0.2
-
-CHUNK_BYTES = 1024 * 1024
 
 
 class ReplayError(Exception):
@@ -233,14 +232,7 @@ class ReplayServer:
             asked = self._asked
         if asked is None or asked.request.instanceId != request.instanceId:
             context.abort(grpc.StatusCode.NOT_FOUND, "No turn of this instance is being replayed.")
-        chunk, size = pb.HistoryChunk(), 0
-        for event in asked.request.pastEvents:
-            chunk.events.append(event)
-            size += event.ByteSize()
-            if size > CHUNK_BYTES:
-                yield chunk
-                chunk, size = pb.HistoryChunk(), 0
-        yield chunk
+        return history_chunks(asked.request.pastEvents)
 
     def _complete(
         self, answer: pb.OrchestratorResponse, _: grpc.ServicerContext

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from contextlib import suppress
 
 # A connection string would connect the worker to another scheduler.
 _REMOVED = ("DURABLE_TASK_SCHEDULER_CONNECTION_STRING", "DURABLE_TASK_CONNECTION_STRING")
+_CONNECTION_STRING = re.compile(
+    r"(?=.*(^|;)\s*Endpoint\s*=\s*https?:)(?=.*(^|;)\s*Authentication\s*=)", re.IGNORECASE
+)
 
 # The time limit for a worker's end after SIGTERM.
 STOP_SECONDS = 10.0
@@ -32,7 +36,11 @@ class WorkerProcess:
     def __init__(self, command: Sequence[str], endpoint: str, task_hub: str) -> None:
         values = {"{endpoint}": endpoint, "{taskhub}": task_hub}
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, closed in __exit__
-        environment = {key: value for key, value in os.environ.items() if key not in _REMOVED}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _REMOVED and not _CONNECTION_STRING.match(value)
+        }
         environment |= {"ENDPOINT": endpoint, "TASKHUB": task_hub}
         # A replay must not appear among the traces of runs.
         environment["OTEL_SDK_DISABLED"] = "true"

@@ -1,8 +1,8 @@
-"""Lists of instances and entities, and histories: in pages and chunks that fit into one message."""
+"""Lists of instances and entities, in pages that fit into one message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -10,11 +10,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import time_of
 from dts_emulator.engine.model import Entity
-from dts_emulator.hub.messages import entity_metadata, orchestration_state
+from dts_emulator.hub.messages import ANSWER_BYTES, entity_metadata, orchestration_state
 from dts_emulator.store import EntityFilter, Filter, Key, Store
 
-# Answers stay well below gRPC's default limit of 4 MiB on what a client receives.
-ANSWER_BYTES = 2 * 1024 * 1024
 PAGE_SIZE = 1000
 IDS_PAGE_SIZE = 100
 
@@ -107,19 +105,6 @@ def entities(store: Store, query: pb.EntityQuery) -> pb.QueryEntitiesResponse:
     if len(listed) < len(found):
         response.continuationToken.value = found[len(listed) - 1].entity_id
     return response
-
-
-def history_chunks(events: Sequence[pb.HistoryEvent]) -> Iterator[pb.HistoryChunk]:
-    """Yield a history in chunks, at least one."""
-    chunk = pb.HistoryChunk()
-    size = 0
-    for event in events:
-        size += event.ByteSize()
-        if size > ANSWER_BYTES and chunk.events:
-            yield chunk
-            chunk, size = pb.HistoryChunk(), event.ByteSize()
-        chunk.events.append(event)
-    yield chunk
 
 
 def _page_size(wanted: int) -> int:

@@ -21,7 +21,7 @@ from dts_emulator.engine.model import Instance
 from dts_emulator.engine.reruns import replaceable_statuses
 from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.limits import oversized
-from dts_emulator.hub.messages import entity_metadata, instance_response
+from dts_emulator.hub.messages import entity_metadata, history_chunks, instance_response
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.waiters import Answer, Waiter
 from dts_emulator.hub.worker_api import Workers, worker_stream_from
@@ -191,7 +191,7 @@ class Service:
         reading = self._hub.lock if request.forWorkItemProcessing else self._hub.durable_read()
         with reading:
             events = self._clients.history(request.instanceId)
-        return queries.history_chunks(events)
+        return history_chunks(events)
 
     def SignalEntity(self, request: pb.SignalEntityRequest, _: Call) -> pb.SignalEntityResponse:
         """Queue an operation of an entity, now or for later."""
