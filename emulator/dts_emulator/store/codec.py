@@ -174,7 +174,7 @@ def event_of(body: bytes) -> pb.HistoryEvent:
 def instance_values(row: Sequence[Any]) -> dict[str, Any]:
     """Return the fields of an instance that INSTANCE_COLUMNS hold."""
     values = _plain_values(row)
-    values["tags"] = json.loads(values["tags"])
+    values["tags"] = _tags_of(values["tags"])
     for name, message in (
         ("failure", pb.TaskFailureDetails),
         ("trace", pb.OrchestrationTraceContext),
@@ -224,6 +224,13 @@ def _fields_of(row: Sequence[Any]) -> dict[str, Any]:
     for name in ("scheduled_start", "starts_at"):
         values[name] = time_of_stored(values[name])
     return values
+
+
+def _tags_of(text: str) -> dict[str, str]:
+    tags = json.loads(text)
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        raise TypeError(f"'tags' is {text!r}")
+    return tags
 
 
 def _summary_of(text: str) -> Summary:

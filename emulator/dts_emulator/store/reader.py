@@ -304,7 +304,10 @@ class Lists:
             where += " AND parent_id IS NULL"
         if wanted.tag:
             # Most instances have no tags; parsing JSON takes ten times as long as this check.
-            where += f" AND tags <> '{{}}' AND EXISTS (SELECT 1 FROM json_each(tags) WHERE {_TAG})"
+            # A damaged row has no tags.
+            readable = "CASE WHEN json_valid(tags) THEN tags ELSE '{}' END"
+            found = f"EXISTS (SELECT 1 FROM json_each({readable}) WHERE {_TAG})"
+            where += f" AND tags <> '{{}}' AND {found}"
             values.append(wanted.tag)
         if wanted.search:
             where += " AND instr(search, ?) > 0"
