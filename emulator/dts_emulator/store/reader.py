@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,15 @@ from dts_emulator.store.codec import (
 from dts_emulator.store.pending import Record, SavedDispatchTimes, SavedPrefix
 
 # Raised by rows and parts with unexpected content.
-_UNREADABLE = (DecodeError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
+_UNREADABLE = (
+    DecodeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    struct.error,
+)
 
 
 @contextmanager
