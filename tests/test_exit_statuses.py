@@ -70,12 +70,6 @@ def test_a_failed_run_is_status_1_with_activity_item_and_error(sample: Sample) -
     assert_ends(client, 1, "process_work_item failed for 7: ValueError: no such item.")
 
 
-def test_an_input_that_is_too_large_is_status_2(emulator: Emulator) -> None:
-    code = "import client, sys; client.read_work_items = lambda _: ['x' * 2_000_000]; client.main()"
-    ended = run("-c", code, ENDPOINT=emulator.endpoint)
-    assert_ends(ended, 2, "The scheduler does not accept this input")
-
-
 @needs_posix
 @pytest.mark.system
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from durabletask import history
@@ -53,30 +54,14 @@ def test_no_piece_is_larger_than_an_input(value: Any) -> None:
     assert max(len(json.dumps(piece)) for piece in pieces) <= MAX_INPUT_BYTES + 2
 
 
-class Recorder:
-    """A client that records its calls, and may fail at an event."""
-
-    def __init__(self, fails: BaseException | None = None) -> None:
-        self.inputs: list[Any] = []
-        self.events: dict[str, Any] = {}
-        self.terminated: list[str] = []
-        self._fails = fails
-
-    def schedule_new_orchestration(self, orchestrator: str, **arguments: Any) -> str:
-        self.inputs.append(arguments["input"])
-        return "id"
-
-    def raise_orchestration_event(self, instance_id: str, event_name: str, *, data: Any) -> None:
-        if self._fails:
-            raise self._fails
-        self.events[event_name] = data
-
-    def terminate_orchestration(self, instance_id: str, *, output: Any) -> None:
-        self.terminated.append(instance_id)
-
-
-def schedule(client: Recorder, work_items: list[Any]) -> None:
-    schedule_large_fan_out(client, work_items)  # type: ignore[arg-type]
+def sent(work_items: list[Any]) -> tuple[Any, list[Any]]:
+    """Return the input and the events that a client sends."""
+    client = Mock()
+    schedule_large_fan_out(client, work_items)
+    (scheduled,) = client.schedule_new_orchestration.call_args_list
+    return scheduled.kwargs["input"], [
+        call.kwargs["data"] for call in client.raise_orchestration_event.call_args_list
+    ]
 
 
 def test_a_thousand_numbers_fit_one_orchestration_and_one_more_does_not() -> None:
@@ -90,35 +75,35 @@ def test_few_items_that_are_too_large_together_do_not_fit_one_orchestration() ->
 
 
 def test_a_hundred_thousand_numbers_are_one_input() -> None:
-    client = Recorder()
-    schedule(client, list(range(1, 100_001)))
-    (sent,) = client.inputs
-    assert sent["more"] == 0
-    assert [len(part) for part in sent["parts"]] == [1000] * 100
-    assert len(json.dumps(sent)) < MAX_PAYLOAD_BYTES
+    work, events = sent(list(range(1, 100_001)))
+    assert (work["more"], events) == (0, [])
+    assert [len(part) for part in work["parts"]] == [1000] * 100
+    assert len(json.dumps(work)) < MAX_PAYLOAD_BYTES
 
 
-@pytest.mark.parametrize("text", ["item number {}", "x" * 2000 + "{}"], ids=["short", "long"])
-def test_any_items_are_sent_in_pieces_that_a_scheduler_accepts(text: str) -> None:
-    work_items = [text.format(number) for number in range(10_000)] * (10 if len(text) < 100 else 1)
-    client = Recorder()
-    schedule(client, work_items)
-    (sent,) = client.inputs
-    assert sent["more"] == len(client.events) > 0
-    pieces = [sent, *client.events.values()]
-    assert max(len(json.dumps(piece)) for piece in pieces) < MAX_PAYLOAD_BYTES
-    parts = [part for piece in (sent["parts"], *client.events.values()) for part in piece]
-    items = [item for part in parts for item in part]
-    assert items == work_items
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("item number {}", 100_000), ("x" * 2000 + "{}", 10_000)],
+    ids=["short", "long"],
+)
+def test_any_items_are_sent_in_pieces_that_a_scheduler_accepts(text: str, number: int) -> None:
+    work_items = [text.format(n) for n in range(number)]
+    work, events = sent(work_items)
+    assert work["more"] == len(events) > 0
+    assert max(len(json.dumps(piece)) for piece in (work, *events)) < MAX_PAYLOAD_BYTES
+    parts = [part for piece in (work["parts"], *events) for part in piece]
+    assert [item for part in parts for item in part] == work_items
     assert max(len(json.dumps(part)) for part in parts) < MAX_PAYLOAD_BYTES
     assert max(map(len, parts)) <= 1000
 
 
 def test_an_orchestration_whose_items_cannot_be_sent_is_terminated() -> None:
-    client = Recorder(fails=KeyboardInterrupt())
+    client = Mock()
+    client.schedule_new_orchestration.return_value = "id"
+    client.raise_orchestration_event.side_effect = KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
-        schedule(client, ["x" * 2000] * 2000)
-    assert client.terminated == ["id"]
+        schedule_large_fan_out(client, ["x" * 2000] * 2000)
+    assert client.terminate_orchestration.call_args.args == ("id",)
 
 
 def history_bytes(events: Sequence[history.HistoryEvent]) -> int:
