@@ -28,8 +28,13 @@ from tests.programs import new_client, output_of, program_of
 # What makes one record unreadable: its row, or the parts that belong to it.
 DAMAGES = {
     "tags": "UPDATE instances SET tags = '{' WHERE id = 'child'",
+    "list of tags": "UPDATE instances SET tags = '[]' WHERE id = 'child'",
+    "number as a tag": """UPDATE instances SET tags = '{"a": 5}' WHERE id = 'child'""",
     "failure": "UPDATE instances SET failure = x'ff' WHERE id = 'child'",
     "summary": "UPDATE instances SET summary = '[]' WHERE id = 'child'",
+    "status": "UPDATE instances SET status = 99 WHERE id = 'child'",
+    "time": "UPDATE instances SET created_at = x'ff' WHERE id = 'child'",
+    "name": "UPDATE instances SET name = x'ff' WHERE id = 'child'",
     "history": "UPDATE parts SET body = x'ff' "
     "WHERE owner = (SELECT number FROM instances WHERE id = 'child')",
 }
@@ -99,11 +104,12 @@ def test_the_list_page_shows_the_others_and_its_own_page_says_what_is_wrong(dama
         assert status == 200
         assert "whole" in listed
         assert "child" in listed
+        assert page_of(emulator, "/taskhubs/default?tag=a")[0] == 200
         status, own = page_of(emulator, "/taskhubs/default/instances/child")
         assert (status, "state file" in own) == (503, True)
 
 
-@pytest.mark.parametrize("damage", ["tags", "failure", "summary"])
+@pytest.mark.parametrize("damage", sorted(DAMAGES.keys() - {"history"}))
 def test_the_list_page_names_a_record_whose_row_is_damaged(path: Path, damage: str) -> None:
     with program(path) as (_, client):
         client.schedule_new_orchestration(echoing, input="child", instance_id="child")

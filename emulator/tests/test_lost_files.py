@@ -14,7 +14,9 @@ import pytest
 
 from dts_emulator import Emulator
 from dts_emulator.store.file import StateFile
+from dts_emulator.store.pending import Changes
 from tests.processes import Program, running, wait_until
+from tests.programs import new_client
 from tests.state_files import client_of, emulator_of
 from tests.test_command_line import health_of
 
@@ -51,6 +53,14 @@ def remove_log(path: Path) -> None:
     path.with_name(f"{path.name}-wal").unlink()
 
 
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def write_over(path: Path) -> None:
+    path.write_bytes(b"no database " * 1000)
+
+
 def refused_start(program: Program) -> str:
     """Return why an emulator refuses to start an orchestration."""
     with client_of(program) as client, pytest.raises(grpc.RpcError) as refused:
@@ -77,7 +87,7 @@ def test_a_folder_that_cannot_be_entered_any_more_is_noticed_too(tmp_path: Path)
         assert "was moved, removed or replaced" in str(emulator.problem)
 
 
-@pytest.mark.parametrize("harm", [move, remove, replace, remove_log])
+@pytest.mark.parametrize("harm", [move, remove, replace, remove_log, empty, write_over])
 def test_a_file_that_is_moved_or_replaced_is_noticed_without_a_call(
     path: Path, harm: Callable[[Path], None]
 ) -> None:
@@ -113,6 +123,23 @@ def test_no_change_is_acknowledged_that_went_to_a_file_that_is_gone(path: Path) 
         copy.rename(path)
         assert "was moved, removed or replaced" in refused_start(program)  # At once: no wait.
         program.kill()
+
+
+def test_no_change_is_acknowledged_whose_file_goes_while_it_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Changes.write
+
+    def write_and_move(changes: Changes, connection: sqlite3.Connection) -> None:
+        write(changes, connection)
+        if path.exists():
+            move(path)
+
+    monkeypatch.setattr(Changes, "write", write_and_move)
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        with pytest.raises(grpc.RpcError) as refused:
+            client.schedule_new_orchestration("o")
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_an_internal_error_of_the_writer_is_noticed(path: Path) -> None:

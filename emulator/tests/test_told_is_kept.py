@@ -29,6 +29,7 @@ from tests.state_files import client_of, emulator_of
 from tests.wire import Wire, answer, completed, start, wire_to, work_items_of
 
 ENTITY = "@e@k"
+NONE = pb.PurgeInstanceFilter(runtimeStatus=[pb.ORCHESTRATION_STATUS_FAILED])
 PURGE = pb.PurgeInstancesRequest(purgeInstanceFilter=pb.PurgeInstanceFilter())
 
 TELLING: list[tuple[str, Any]] = [
@@ -43,6 +44,7 @@ TELLING: list[tuple[str, Any]] = [
     ("QueryEntities", pb.QueryEntitiesRequest(query=pb.EntityQuery(includeState=True))),
     ("PurgeInstances", PURGE),
     ("PurgeInstances", pb.PurgeInstancesRequest(instanceId="unknown")),
+    ("PurgeInstances", pb.PurgeInstancesRequest(purgeInstanceFilter=NONE)),
     # Refusals tell of a state too.
     ("StartInstance", pb.CreateInstanceRequest(instanceId="i", orchestrationIdReusePolicy={})),
     ("RewindInstance", pb.RewindInstanceRequest(instanceId="i")),
@@ -159,7 +161,64 @@ def test_a_client_that_has_waited_is_refused_when_nothing_can_be_kept(
     assert f"cannot write to {path}" in str(refused.value.details())
 
 
-def test_workers_and_the_dashboard_do_not_wait_for_the_disk(
+ACTIVITY = pb.OrchestratorAction(id=1, scheduleTask=pb.ScheduleTaskAction(name="a"))
+SIGNAL = pb.EntityOperationSignaledEvent(operation="x", targetInstanceId={"value": "@e@other"})
+SENT = pb.SendEntityMessageAction(entityOperationSignaled=SIGNAL)
+CHILD = pb.CreateSubOrchestrationAction(instanceId="child", name="o")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ACTIVITY,
+        pb.OrchestratorAction(id=1, sendEntityMessage=SENT),
+        pb.OrchestratorAction(id=1, createSubOrchestration=CHILD),
+        completed(orchestrationStatus=pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW),
+    ],
+    ids=["activity", "batch", "turn", "next execution"],
+)
+def test_a_worker_is_sent_nothing_before_it_is_on_disk(
+    path: Path, wire: Wire, asked: pb.OrchestratorAction
+) -> None:
+    start(wire, "i")
+    with futures.ThreadPoolExecutor() as threads, work_items_of(wire) as items:
+        turn = next(items)
+        with nobody_can_write(path):
+            answer(wire, turn, asked)
+            sent = threads.submit(next, items)
+            with pytest.raises(futures.TimeoutError):
+                sent.result(0.2)
+        assert sent.result(10).completionToken
+
+
+def test_a_worker_is_sent_nothing_while_nothing_can_be_kept(
+    path: Path, emulator: Emulator, wire: Wire
+) -> None:
+    away = path.with_name("elsewhere.db")
+    start(wire, "i")
+    with futures.ThreadPoolExecutor() as threads, work_items_of(wire) as items:
+        turn = next(items)
+        path.rename(away)
+        answer(wire, turn, ACTIVITY)
+        sent = threads.submit(next, items)
+        wait_until(lambda: emulator.problem, "the loss is noticed")
+        with pytest.raises(futures.TimeoutError):
+            sent.result(0.5)
+        away.rename(path)
+        assert sent.result(10).HasField("activityRequest")
+
+
+def test_what_is_on_disk_is_sent_to_workers_while_nothing_can_be_kept(
+    path: Path, emulator: Emulator, wire: Wire
+) -> None:
+    start(wire, "i")
+    path.rename(path.with_name("elsewhere.db"))
+    wait_until(lambda: emulator.problem, "the loss is noticed")
+    with work_items_of(wire) as items:
+        assert next(items).HasField("orchestratorRequest")
+
+
+def test_answers_of_workers_and_the_dashboard_do_not_wait_for_the_disk(
     path: Path, emulator: Emulator, wire: Wire, work: dict[str, pb.WorkItem]
 ) -> None:
     with nobody_can_write(path):
@@ -190,6 +249,19 @@ def test_the_dashboard_says_why_nothing_can_be_purged(
         assert page.status == 200
 
 
+CHARGED: list[str] = []
+
+
+def ordering(ctx: task.OrchestrationContext, _: Any) -> Any:
+    key = yield ctx.call_activity(new_result)
+    return (yield ctx.call_activity(charge, input=key))
+
+
+def charge(_: task.ActivityContext, key: str) -> str:
+    CHARGED.append(key)
+    return key
+
+
 def unlike_any_other(ctx: task.OrchestrationContext, _: Any) -> Any:
     return (yield ctx.call_activity(new_result))
 
@@ -216,7 +288,7 @@ def killed_in_the_end(path: Path) -> Iterator[TaskHubGrpcClient]:
             logger=quiet,
         ) as worker,
     ):
-        for function in (unlike_any_other, new_result, holding):
+        for function in (unlike_any_other, ordering, charge, new_result, holding):
             register(worker, function)
         worker.start()
         yield client
@@ -231,6 +303,17 @@ def test_an_orchestration_that_a_client_knows_has_ended_has_ended_after_a_kill(p
                 assert output_of(client, instance_id) == output
             instance_id = client.schedule_new_orchestration(unlike_any_other)
             told[instance_id] = output_of(client, instance_id)
+
+
+def test_a_result_that_another_activity_has_acted_upon_is_the_same_after_a_kill(path: Path) -> None:
+    for number in range(4):
+        CHARGED.clear()
+        with killed_in_the_end(path) as client:
+            client.schedule_new_orchestration(ordering, instance_id=str(number))
+            wait_until(lambda: CHARGED, "the customer is charged")
+        with killed_in_the_end(path) as client:
+            output_of(client, str(number))
+        assert len(set(CHARGED)) == 1
 
 
 def test_the_state_of_an_entity_that_a_client_knows_is_the_same_after_a_kill(path: Path) -> None:
