@@ -61,7 +61,7 @@ def test_a_worker_reconnects_within_10_seconds_and_its_outage_is_one_line_and_a_
 def test_a_client_whose_scheduler_restarts_without_its_state_learns_that_its_run_is_gone() -> None:
     with (
         emulator_process() as (emulator, endpoint),
-        running("client.py", "--timeout", "10", ENDPOINT=endpoint) as client,
+        running("client.py", "--timeout", "600", ENDPOINT=endpoint) as client,
     ):
         client.wait_for_line("Waiting for orchestration")
         emulator.kill()
