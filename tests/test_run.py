@@ -29,6 +29,13 @@ def test_make_run_prints_the_result_and_no_address_that_is_gone_when_it_ends() -
     assert "worker[2] INFO: Worker stopped" in log
 
 
+@pytest.mark.parametrize("arguments", [("--workers", "0"), ("--timeout", "-1")])
+def test_a_number_below_1_is_a_usage_error(arguments: tuple[str, str]) -> None:
+    finished = run("run.py", *arguments)
+    assert finished.status == 2
+    assert finished.stderr.endswith("--workers and --timeout must be more than 0\n")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
 def test_kill_9_of_run_py_leaves_no_worker() -> None:
     ports = ("--port", "0", "--dashboard-port", "0")
