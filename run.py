@@ -20,7 +20,7 @@ PROJECT = os.path.dirname(os.path.abspath(__file__))
 # Linux kills a child with this process, also after kill -9: PR_SET_PDEATHSIG is 1, SIGKILL 9.
 SHIM = """import ctypes, runpy, sys; ctypes.CDLL(None).prctl(1, 9); del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name='__main__')"""
-
+PYTHON = [sys.executable, "-c", SHIM] if sys.platform == "linux" else [sys.executable]
 logger = logging.getLogger("run")
 
 
@@ -36,6 +36,8 @@ def main() -> int:
     add("--dashboard-port", type=int, default=8082, help="with --up (default 8082); 0 = any")
     add("--db-file", metavar="PATH", help="keep the emulator's state in this file")
     args = parser.parse_args()
+    if args.workers < 1 or (args.timeout is not None and args.timeout <= 0):
+        parser.error("--workers and --timeout must be more than 0")
     configure_logging("run")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     dashboard, run = (args.dashboard_port, keep_running) if args.up else (None, run_client)
@@ -57,8 +59,7 @@ def run_client(emulator: Emulator, workers: list[Any], args: argparse.Namespace)
     """Run the client, whose result goes to stdout, and return the exit status."""
     # The limit is kept here: the client would say that the orchestration continues.
     client = start(emulator.endpoint, "client.py", str(args.number_of_items), "--timeout=999999")
-    limit = args.timeout or 60 + args.number_of_items / 100
-    deadline = time.monotonic() + limit
+    deadline = time.monotonic() + (limit := args.timeout or 60 + args.number_of_items / 100)
     try:
         while client.poll() is None and time.monotonic() < deadline:
             if all(worker.poll() is not None for worker in workers):
@@ -68,8 +69,8 @@ def run_client(emulator: Emulator, workers: list[Any], args: argparse.Namespace)
     finally:
         client.kill()
     if client.returncode is None:
-        longer = f"make run N={args.number_of_items} TIMEOUT={4 * limit:g}"
-        logger.error(f"Not completed after {limit:g} s. Allow more time: {longer}")
+        more = f"Allow more: make run N={args.number_of_items} TIMEOUT={4 * limit:g}"
+        logger.error(f"Not completed after {limit:g} s. {more}")
         return 3
     logger.info("To see runs in the dashboard, keep emulator and worker running: make up")
     return int(client.returncode)
@@ -102,10 +103,9 @@ def start(endpoint: str, *command: str, number: str = "") -> Any:
     """Start a Python program of this folder, out of reach of the terminal's Ctrl-C."""
     environ = {name: value for name, value in os.environ.items() if name not in CONNECTION_STRINGS}
     environ |= {"ENDPOINT": endpoint, "TASKHUB": "default", "WORKER_NUMBER": number}
-    shim = ["-c", SHIM] if sys.platform == "linux" else []
     stdout = sys.stderr if number else None  # Only the result goes to stdout.
     options: Any = {"cwd": PROJECT, "env": environ, "stdout": stdout, "start_new_session": True}
-    return subprocess.Popen([sys.executable, *shim, *command], **options)
+    return subprocess.Popen([*PYTHON, *command], **options)
 
 
 def stop(workers: list[Any]) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import grpc
 from durabletask import history
 from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubGrpcClient
+from grpc import StatusCode
 
 from hosting import errors
 from hosting.scheduler import ConfigurationError, Scheduler
@@ -106,34 +107,33 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Return a call that has ended, after repeating it while no scheduler answers."""
-        starts = details.method.endswith("/StartInstance")
-        timeout = details.timeout
+        starts, timeout = details.method.endswith("/StartInstance"), details.timeout
         deadline = time.monotonic() + timeout if timeout else self._deadline
         least, most = (0.01, WAIT_TIMEOUT) if timeout else (MIN_CALL_TIMEOUT, CALL_TIMEOUT)
-        give_up: float | None = None
-        may_have_arrived = False
+        give_up, may_have_arrived = 0.0, False
         while True:
             if starts:
                 self._instance_id = request.instanceId
                 self._outcome = "The orchestration may have been started."
+            method = details.method
+            if timeout and give_up:  # The scheduler may have restarted without the instance.
+                method = method.replace("WaitForInstanceCompletion", "GetInstance")
             seconds = min(max(deadline - time.monotonic(), least), most)
-            call = continuation(details._replace(timeout=seconds), request)
-            now, is_passing = time.monotonic(), errors.is_passing(call)
-            if starts and may_have_arrived and call.code() is grpc.StatusCode.ALREADY_EXISTS:
+            call = continuation(details._replace(method=method, timeout=seconds), request)
+            if starts and may_have_arrived and call.code() is StatusCode.ALREADY_EXISTS:
                 # An earlier attempt has reached the scheduler; its answer was lost.
-                call = SimpleNamespace(
-                    result=lambda: request, code=lambda: grpc.StatusCode.OK, initial_metadata=dict
-                )
+                call = SimpleNamespace(result=lambda: request, code=lambda: StatusCode.OK)
+            now, code, is_passing = time.monotonic(), call.code(), errors.is_passing(call)
             may_have_arrived |= is_passing and "failed to connect" not in errors.details_of(call)
-            if starts and call.code() is grpc.StatusCode.OK:
+            if starts and code is StatusCode.OK:
                 self._outcome = "The orchestration continues."
             elif starts and not may_have_arrived:
                 self._outcome = NOTHING_STARTED
-            if not is_passing:
-                self._read_headers(call)
-            if timeout and call.code() is grpc.StatusCode.DEADLINE_EXCEEDED and now < deadline:
-                give_up = None  # The instance is still running.
+            is_known = method != details.method and code is StatusCode.OK and call.result().exists
+            if is_known or (timeout and code is StatusCode.DEADLINE_EXCEEDED and now < deadline):
+                give_up = 0.0  # The instance has not ended.
             elif not is_passing or now > (give_up or deadline):
+                self._read_headers(call)
                 return call
             else:
                 give_up = give_up or self._warn(min(deadline, now + CONNECT_TIMEOUT))
@@ -147,7 +147,7 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
 
     def _read_headers(self, call: Any) -> None:
         self._has_answered = True
-        if port := dict(call.initial_metadata() or ()).get(DASHBOARD_PORT):
+        if port := dict(getattr(call, "initial_metadata", dict)() or ()).get(DASHBOARD_PORT):
             host = urlsplit(self._scheduler.endpoint).hostname or ""
             self._dashboard = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -170,10 +170,10 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
     def explain(self, error: BaseException) -> tuple[Exit, str]:
         """Return the exit status and the message for an error of a call."""
         code, details = errors.code_of(error), errors.details_of(error)
-        if code is grpc.StatusCode.ALREADY_EXISTS:
+        if code is StatusCode.ALREADY_EXISTS:
             return Exit.USAGE, self._in_use(self._instance_id)
         # "larger than max": gRPC's words for its own limit
-        if code is grpc.StatusCode.INVALID_ARGUMENT or "larger than max" in details:
+        if code is StatusCode.INVALID_ARGUMENT or "larger than max" in details:
             return Exit.USAGE, f"The scheduler does not accept this input: {details}."
         return Exit.UNREACHABLE, f"{errors.explain(error, self._scheduler)} {self.outcome()}"
 
@@ -209,6 +209,8 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
         try:
             yield
         except TimeoutError:
+            if client.get_orchestration_state(instance_id, fetch_payloads=False) is None:
+                self.output_of(client, None)
             hint = f" {PENDING}" if _is_pending(client, instance_id) else ""
             message = f"Still not completed after {self._timeout:g} s.{hint} {self.outcome()}"
             raise ClientError(Exit.TIMED_OUT, message) from None
