@@ -38,9 +38,8 @@ from dts_emulator.engine.reruns import status_name
 from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.leases import Kind, Leases, WorkerStream
 from dts_emulator.hub.limits import oversized
-from dts_emulator.hub.messages import require_readable
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.store import EntityFilter, Filter
+from dts_emulator.store import EntityFilter, Filter, require_readable
 
 # The silence after which a worker that holds work items is flagged.
 SILENCE_SECONDS = 30.0
@@ -345,6 +344,7 @@ def entity_view(entity: Entity) -> EntityView:
         state=entity.state,
         waiting=[_operation(item) for item in entity.queue],
         running=[_operation(item) for item in entity.batch],
+        problem=entity.problem,
     )
 
 

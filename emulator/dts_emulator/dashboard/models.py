@@ -150,7 +150,10 @@ class InstanceDetail:
 
 @dataclass(frozen=True)
 class EntityView:
-    """An entity: `waiting` are its queued operations, `running` those with a worker."""
+    """An entity: `waiting` are its queued operations, `running` those with a worker.
+
+    `problem` says why it is unreadable, if the state file is damaged.
+    """
 
     entity_id: str
     name: str
@@ -160,6 +163,7 @@ class EntityView:
     state: str | None
     waiting: Sequence[str]
     running: Sequence[str]
+    problem: str | None = None
 
 
 @dataclass(frozen=True)

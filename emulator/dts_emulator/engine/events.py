@@ -16,8 +16,9 @@ SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 MICROSECOND = 1_000
 
-# The last second of a valid Timestamp: the end of the year 9999.
+# The first and last second of a valid Timestamp: the years 1 to 9999.
 # https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp
+FIRST_SECOND = -62_135_596_800
 LAST_SECOND = 253_402_300_799
 
 # Protobuf rejects messages nested more than 100 levels deep, and an event is part of a work item.
@@ -66,7 +67,7 @@ def check_readable(message: Message, room: int = MAX_DEPTH) -> None:
 
 
 def _check_time(value: Timestamp, field: str) -> None:
-    if not (-62_135_596_800 <= value.seconds <= LAST_SECOND and 0 <= value.nanos < SECOND):
+    if not (FIRST_SECOND <= value.seconds <= LAST_SECOND and 0 <= value.nanos < SECOND):
         raise InvalidError(f"'{field}' is not a valid time.")
 
 

@@ -135,7 +135,7 @@ class Entity:
     """An entity: its state, its lock, and the operations that wait for it.
 
     `batch` holds the dispatched operations. `queue` may contain lock requests between operations;
-    they are processed in order.
+    they are processed in order. `problem` says why an entity without operations is unreadable.
     """
 
     entity_id: str
@@ -145,6 +145,7 @@ class Entity:
     critical_section: str | None = None
     queue: list[pb.HistoryEvent] = field(default_factory=list)
     batch: list[pb.HistoryEvent] = field(default_factory=list)
+    problem: str | None = None
 
     @property
     def name(self) -> str:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import entities, instances, reruns
 from dts_emulator.engine.actions import signal
-from dts_emulator.engine.errors import NotFoundError
+from dts_emulator.engine.errors import NotFoundError, UnavailableError
 from dts_emulator.engine.events import event, string_value
 from dts_emulator.engine.ids import check_instance_id, new_id
 from dts_emulator.engine.model import Entity, Instance
 from dts_emulator.engine.tags import check_tags
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.waiters import STOPPING, Waiter
-from dts_emulator.store import Filter
+from dts_emulator.store import Filter, require_readable
 
 # The number of instances that a purge deletes before it releases the lock.
 PURGE_PAGE = 200
@@ -140,6 +141,7 @@ class Clients:
         instance = self._hub.store.instance(instance_id)
         if instance is None:
             raise NotFoundError(f"Orchestration instance '{instance_id}' not found")
+        require_readable(instance)
         return instance
 
     # Purging
@@ -181,9 +183,11 @@ class Clients:
     def purge_entity(self, entity_id: str) -> int:
         """Delete an entity unless it is locked or has operations; return the number deleted."""
         with self._hub.transaction():
-            entity = self._hub.store.entity(entity_id)
-            if entity is None or entity.locked_by or entity.queue or entity.batch:
-                return 0
+            # A damaged entity has no operations, and can always be deleted.
+            with suppress(UnavailableError):
+                entity = self._hub.store.entity(entity_id)
+                if entity is None or entity.locked_by or entity.queue or entity.batch:
+                    return 0
             self._hub.store.remove_entity(entity_id)
         return 1
 
@@ -192,6 +196,7 @@ class Clients:
     def signal(self, entity_id: str, request: pb.SignalEntityRequest, due: int | None) -> None:
         """Queue an operation of an entity, now or when it is due."""
         with self._hub.transaction():
+            self._hub.store.entity(entity_id)  # Reject a signal to a damaged one.
             now = self._hub.now()
             operation = entities.signalled(entity_id, request.name, request, now)
             self._hub.apply(signal(entity_id, operation, due, now))

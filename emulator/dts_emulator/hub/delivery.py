@@ -6,6 +6,7 @@ clients.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -18,7 +19,9 @@ from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.events import string_value
 from dts_emulator.engine.failures import failure
 from dts_emulator.engine.model import Entity, Instance
-from dts_emulator.store import Store
+from dts_emulator.store import Store, require_readable
+
+logger = logging.getLogger("emulator")
 
 Effects = Iterable[fx.Effect]
 
@@ -140,9 +143,16 @@ class Delivery:
     def _resume_child(self, parent_id: str, created: pb.HistoryEvent, reason: str) -> Effects:
         parent = self._store.instance(parent_id)
         child_id = created.subOrchestrationInstanceCreated.instanceId
-        child = self._store.instance(child_id)
         if parent is None:
             return ()
+        try:
+            child = self._readable(child_id)
+        except UnavailableError as error:
+            reason_of_failure = failure("Unavailable", str(error))
+            event = instances.sub_orchestration_failed(
+                created.eventId, reason_of_failure, self._now()
+            )
+            return [fx.DeliverEvent(parent_id, event, created.eventId, child_id)]
         if child is None:
             return [fx.StartChild(parent_id, created.eventId, child_of(parent, created))]
         if child.status != pb.ORCHESTRATION_STATUS_FAILED:
@@ -156,16 +166,37 @@ class Delivery:
         self._store.put(child)
         return effects
 
+    def _readable(self, instance_id: str) -> Instance | None:
+        instance = self._store.instance(instance_id)
+        if instance is not None:
+            require_readable(instance)
+            _ = instance.history
+        return instance
+
     def _operate(self, entity_id: str, event: pb.HistoryEvent) -> Effects:
         try:
             entity = self._store.entity(entity_id) or Entity(entity_id, self._now())
         except UnavailableError as error:
-            if not event.HasField("entityOperationCalled"):
-                raise
-            reason = failure("Unavailable", str(error))
-            return [entities.call_failed(event.entityOperationCalled, reason, self._now())]
+            return self._refuse_operation(event, error)
         effects = entities.operate(entity, event, self._now())
         self.put_entity(entity)
+        return effects
+
+    def _refuse_operation(self, event: pb.HistoryEvent, error: UnavailableError) -> Effects:
+        """Notify the instance that waits for an unreadable entity."""
+        if event.HasField("entityOperationCalled"):
+            call = event.entityOperationCalled
+            logger.error("Failed a call by '%s': %s", call.parentInstanceId.value, error)
+            return [entities.call_failed(call, failure("Unavailable", str(error)), self._now())]
+        if not event.HasField("entityLockRequested"):
+            raise error
+        # The protocol has no event that refuses a lock.
+        parent = self._store.instance(event.entityLockRequested.parentInstanceId.value)
+        if parent is None or parent.has_ended:
+            return ()
+        logger.error("Failed '%s', which requests a lock: %s", parent.instance_id, error)
+        effects = instances.fail_without_worker(parent, "Unavailable", str(error), self._now())
+        self._store.put(parent)
         return effects
 
     def _unlock(self, entity_id: str, section: str) -> Effects:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.events import string_value, timestamp
 from dts_emulator.engine.model import Entity, Instance
+from dts_emulator.store import require_readable
 
 # Answers stay well below gRPC's default limit of 4 MiB on what a client receives.
 ANSWER_BYTES = 2 * 1024 * 1024
@@ -43,19 +43,6 @@ def orchestration_state(instance: Instance, with_payloads: bool) -> pb.Orchestra
     return state
 
 
-def require_readable(instance: Instance) -> None:
-    """Reject access to an instance whose record is damaged.
-
-    Raises:
-        UnavailableError: the message names the instance and the next step.
-    """
-    if instance.problem is not None:
-        raise UnavailableError(
-            f"Orchestration instance '{instance.instance_id}' cannot be read from the state file: "
-            f"{instance.problem}. Purge it, or restore a copy of the file."
-        )
-
-
 def instance_response(instance: Instance, with_payloads: bool) -> pb.GetInstanceResponse:
     """Return the answer for an existing instance."""
     state = orchestration_state(instance, with_payloads)
@@ -63,7 +50,12 @@ def instance_response(instance: Instance, with_payloads: bool) -> pb.GetInstance
 
 
 def entity_metadata(entity: Entity, with_state: bool) -> pb.EntityMetadata:
-    """Return an entity's metadata; its state only on request."""
+    """Return an entity's metadata; its state only on request.
+
+    Raises:
+        UnavailableError: its record in the state file is damaged.
+    """
+    require_readable(entity)
     return pb.EntityMetadata(
         instanceId=entity.entity_id,
         lastModifiedTime=timestamp(entity.updated_at),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol
 
+from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
 from dts_emulator.engine.tags import display_name, has_tag
 
@@ -64,6 +65,24 @@ class EntityFilter:
             and _is_between(entity.updated_at, self.modified_from, self.modified_to)
             and (self.with_stateless or entity.state is not None)
         )
+
+
+def require_readable(item: Instance | Entity) -> None:
+    """Reject access to an instance or entity whose record is damaged.
+
+    Raises:
+        UnavailableError: the message names it and the next step.
+    """
+    if item.problem is None:
+        return
+    if isinstance(item, Instance):
+        name = f"Orchestration instance '{item.instance_id}'"
+    else:
+        name = f"Entity '{item.entity_id}'"
+    raise UnavailableError(
+        f"{name} cannot be read from the state file: {item.problem}. "
+        "Purge it, or restore a copy of the file."
+    )
 
 
 def search_text(instance_id: str, name: str, tags: Mapping[str, str]) -> str:
@@ -147,7 +166,11 @@ class Store(Protocol):
         """Return how many of the wanted instances have each status."""
 
     def entity(self, entity_id: str) -> Entity | None:
-        """Return an entity, None if it does not exist."""
+        """Return an entity, None if it does not exist.
+
+        Raises:
+            UnavailableError: its record is damaged.
+        """
 
     def put_entity(self, entity: Entity) -> None:
         """Save a new or changed entity."""

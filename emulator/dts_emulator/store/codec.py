@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from enum import IntEnum
 from itertools import chain
 from struct import iter_unpack, pack
@@ -14,7 +14,8 @@ from typing import Any
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
-from dts_emulator.engine.model import ENDED, Entity, Instance, StepCounts, Summary
+from dts_emulator.engine.events import FIRST_SECOND, LAST_SECOND, SECOND, event_type
+from dts_emulator.engine.model import ENDED, Entity, Instance, StepCounts, Summary, Timer
 from dts_emulator.store import search_text
 
 # An activity's number, when it was scheduled, and when it was first and last sent to a worker.
@@ -32,13 +33,29 @@ ENTITY_COLUMNS = (
 )  # fmt: skip
 PART_COLUMNS = ("owner", "kind", "until", "body")
 
+# Numbers of rows and events count up from 0; a larger one in a file is damage, and would soon
+# exceed the 64 bits of SQLite.
+NUMBERS = range(2**62)
+
+_FLAGS = (0, 1)
+_64_BITS = range(-(2**63), 2**63)
+_TASKS = range(-(2**31), 2**31)
+_TIMES = range(FIRST_SECOND * SECOND, (LAST_SECOND + 1) * SECOND)
+
 # The types of an instance's columns; an empty value of the last one replaces a damaged value.
 _PLAIN_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("status", "created_at", "updated_at", "parent_task"), (int,)),
-    **dict.fromkeys(("name", "execution_id"), (str,)),
+    **dict.fromkeys(("instance_id", "name", "execution_id"), (str,)),
     **dict.fromkeys(("version", "parent_id", "custom_status"), (str, NoneType)),
     **dict.fromkeys(("scheduled_start", "starts_at"), (int, NoneType)),
     "completed_at": (NoneType, int),
+}
+
+
+_ENTITY_TYPES: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "updated_at": (int,),
+    **dict.fromkeys(("locked_by", "critical_section", "state"), (str, NoneType)),
 }
 
 
@@ -109,11 +126,18 @@ def body_of(kind: Part, content: Any) -> bytes:
 
 
 def events_of(chunks: Iterable[tuple[int, bytes]], first: int) -> list[pb.HistoryEvent]:
-    """Return the events of chunks, each with the number after its last; none below `first`."""
+    """Return the events of chunks, each with the number after its last; none below `first`.
+
+    Raises:
+        ValueError: a number is wrong, or a chunk is missing.
+    """
+    _require("the first event's number", first, NUMBERS)
     events: list[pb.HistoryEvent] = []
     for until, body in chunks:
         chunk = pb.HistoryChunk.FromString(body).events
         events += chunk[max(0, first - (until - len(chunk))) :]
+        if until != first + len(events):
+            raise ValueError(f"events end with number {first + len(events)} instead of {until}")
     return events
 
 
@@ -123,6 +147,7 @@ def dispatch_times_of(bodies: Iterable[bytes]) -> dict[tuple[int, int], tuple[in
     for body in bodies:
         for values in iter_unpack("<4q", body):
             task, scheduled, first, last = _dispatch_of_stored(*values)
+            require_time("a dispatch time", scheduled)
             times.pop((task, scheduled), None)  # The latest entry comes last.
             times[task, scheduled] = first, last
     return times
@@ -161,18 +186,61 @@ def time_of_stored(value: int | bytes | None) -> int | None:
     return int.from_bytes(value, "big", signed=True) if isinstance(value, bytes) else value
 
 
+def require_time(name: str, time: Any) -> int:
+    """Return a time that the protocol can express.
+
+    Raises:
+        ValueError: it is before the year 1, after 9999, or not an integer.
+    """
+    return _require(name, time, _TIMES)
+
+
 def within_64_bits(time: int) -> int:
     """Return the nearest 64-bit time: queries compare only times within that range."""
     return max(-(2**63), min(time, 2**63 - 1))
 
 
 def event_of(body: bytes) -> pb.HistoryEvent:
-    """Return one event."""
-    return pb.HistoryEvent.FromString(body)
+    """Return one event.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    event = pb.HistoryEvent.FromString(body)
+    if not event_type(event):
+        raise ValueError("its event is empty")
+    return event
+
+
+def timer_of(due: Any, target: Any, body: bytes) -> Timer:
+    """Return the timer of a row: that of a delayed signal."""
+    time = require_time("its time", time_of_stored(due))
+    return Timer(time, text_of(target), event_of(body))
+
+
+def text_of(value: Any) -> str:
+    """Return a text from the file.
+
+    Raises:
+        TypeError: it is not a text.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def require_number(name: str, value: Any) -> None:
+    """Reject a number of a row or event that the emulator cannot have given.
+
+    Raises:
+        ValueError: it is negative, too large, or not an integer.
+    """
+    _require(name, value, NUMBERS)
 
 
 def instance_values(row: Sequence[Any]) -> dict[str, Any]:
     """Return the fields of an instance that INSTANCE_COLUMNS hold."""
+    _check_numbers(row)
     values = _plain_values(row)
     values["tags"] = _tags_of(values["tags"])
     for name, message in (
@@ -187,16 +255,38 @@ def instance_values(row: Sequence[Any]) -> dict[str, Any]:
     return values
 
 
+def entity_values(row: Sequence[Any], queue: list[pb.HistoryEvent]) -> dict[str, Any]:
+    """Return the fields of an entity from a row of ENTITY_COLUMNS and its queue."""
+    values = dict(zip(ENTITY_COLUMNS, row, strict=True))
+    for name, types in _ENTITY_TYPES.items():
+        if not isinstance(values[name], types):
+            raise TypeError(f"'{name}' is {values[name]!r}")
+    _require("'is_active'", values["is_active"], _FLAGS)
+    return {
+        "entity_id": values["id"],
+        **{name: values[name] for name in ("updated_at", "locked_by", "critical_section", "state")},
+        "queue": queue,
+    }
+
+
 def damaged_values(row: Sequence[Any], problem: str) -> dict[str, Any]:
     """Return the fields of an ended instance whose row contains unreadable values."""
     values = _fields_of(row)
+    values["instance_id"] = readable_id(values["instance_id"])
     for name, types in _PLAIN_TYPES.items():
         if not isinstance(values[name], types):
             values[name] = types[-1]()
+    for name in ("scheduled_start", "starts_at"):
+        values[name] = None
     if values["status"] not in ENDED:
         values["status"] = pb.ORCHESTRATION_STATUS_FAILED
     unreadable = dict.fromkeys(("failure", "trace", "rewind", "summary"))
     return {**values, **unreadable, "tags": {}, "problem": problem}
+
+
+def readable_id(value: Any) -> str:
+    """Return the ID of a row; a damaged one as Python writes it."""
+    return value if isinstance(value, str) else repr(value)
 
 
 def readable_status(value: Any) -> int:
@@ -213,6 +303,29 @@ def _plain_values(row: Sequence[Any]) -> dict[str, Any]:
     if values["status"] not in pb.OrchestrationStatus.values():
         raise ValueError(f"'status' is {values['status']}")
     return values
+
+
+def _check_numbers(row: Sequence[Any]) -> None:
+    """Reject numbers that the emulator does not write, and that it could not write again."""
+    values = dict(zip(INSTANCE_COLUMNS, row, strict=True))
+    for names, allowed in (
+        (("is_due", "is_active"), _FLAGS),
+        (("history_from", "inbox_from"), NUMBERS),
+        (("parent_task",), _TASKS),
+    ):
+        for name in names:
+            _require(f"'{name}'", values[name], allowed)
+    for name in ("scheduled_start", "starts_at"):
+        if values[name] is not None:
+            require_time(f"'{name}'", time_of_stored(values[name]))
+    if not values["is_active"] and values["status"] not in ENDED:
+        raise ValueError(f"'is_active' is 0, and 'status' is {values['status']}")
+
+
+def _require(name: str, value: Any, allowed: Container[int]) -> int:
+    if type(value) is not int or value not in allowed:
+        raise ValueError(f"{name} is {value!r}")
+    return value
 
 
 def _fields_of(row: Sequence[Any]) -> dict[str, Any]:
@@ -238,4 +351,11 @@ def _summary_of(text: str) -> Summary:
     counts = values["tally"]
     for name in ("asked", "done", "failed"):
         counts[name] = Counter(counts[name])
+    numbers = [number for name in counts for number in _numbers_of(counts[name])]
+    for number in (*numbers, values["first_turn_at"] or 0):
+        _require("a number of 'summary'", number, _64_BITS)
     return Summary(StepCounts(**counts), values["first_turn_at"])
+
+
+def _numbers_of(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, Counter) else (value,)

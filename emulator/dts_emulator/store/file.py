@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
+from dts_emulator.store.codec import NUMBERS
 from dts_emulator.store.sqlite import SqliteStore
 from dts_emulator.store.writer import LostFileError
 
@@ -227,6 +228,7 @@ class StateFile:
                 check_same_thread=False,
             )
             connection.execute("PRAGMA cache_size = -8000")
+            connection.text_factory = _text_of
         except sqlite3.Error as error:
             raise self._file_error(error) from None
         return connection
@@ -258,12 +260,24 @@ class StateFile:
         return FileError(f"The state file '{self.path}' {why}")
 
 
+def _text_of(value: bytes) -> str | bytes:
+    """Return a text as Python's, or as bytes if it is damaged."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def _last_number(connection: sqlite3.Connection) -> int:
+    """Return the largest number of a row; a damaged one does not count."""
     tables = ("instances", "entities", "timers", "left_activities")
     found = [
-        connection.execute(f"SELECT max(number) FROM {table}").fetchone()[0] for table in tables
+        connection.execute(
+            f"SELECT max(number) FROM {table} WHERE number < ?", (NUMBERS.stop,)
+        ).fetchone()[0]
+        for table in tables
     ]
-    return max(number or 0 for number in found)
+    return max(0, *(number or 0 for number in found))
 
 
 def prepare(connection: sqlite3.Connection) -> None:

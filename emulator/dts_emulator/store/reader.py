@@ -25,11 +25,15 @@ from dts_emulator.store.codec import (
     Part,
     damaged_values,
     dispatch_times_of,
+    entity_values,
     event_of,
     events_of,
     instance_values,
+    readable_id,
     readable_status,
-    time_of_stored,
+    require_number,
+    text_of,
+    timer_of,
     within_64_bits,
 )
 from dts_emulator.store.pending import Record, SavedDispatchTimes, SavedPrefix
@@ -47,11 +51,13 @@ _UNREADABLE = (
 
 
 @contextmanager
-def _unavailable_on_error() -> Iterator[None]:
+def _unavailable_on_error(part: str = "") -> Iterator[None]:
+    """Convert the errors of reading the file, or the named part of it."""
     try:
         yield
     except (sqlite3.Error, *_UNREADABLE) as error:
-        raise UnavailableError(f"The emulator cannot read its state file: {error}.") from error
+        read = f"{part} in its state file" if part else "its state file"
+        raise UnavailableError(f"The emulator cannot read {read}: {error}.") from error
 
 
 class LazyInstance(Instance):
@@ -78,8 +84,8 @@ class _Large:
         vars(stored)[self._name] = value
 
 
-_STATUS, _IS_ACTIVE, _HISTORY_FROM, _INBOX_FROM = map(
-    INSTANCE_COLUMNS.index, ("status", "is_active", "history_from", "inbox_from")
+_ID, _STATUS, _IS_ACTIVE, _HISTORY_FROM, _INBOX_FROM = map(
+    INSTANCE_COLUMNS.index, ("id", "status", "is_active", "history_from", "inbox_from")
 )
 _WAITS_FOR_NOTHING = (pb.ORCHESTRATION_STATUS_COMPLETED, pb.ORCHESTRATION_STATUS_TERMINATED)
 
@@ -112,12 +118,11 @@ class Reader:
         rows = self.rows(f"SELECT {columns} FROM instances WHERE hub = ? AND id = ?", instance_id)
         return self.instance_of(rows[0]) if rows else None
 
-    @_unavailable_on_error()
     def instance_of(self, row: Sequence[Any]) -> tuple[LazyInstance, Record]:
         """Return the instance of a row of INSTANCE_COLUMNS, and its record."""
         record = Record(row[0])
 
-        @_unavailable_on_error()
+        @_unavailable_on_error(_named(row))
         def read_more() -> dict[str, Any]:
             parts = self._connection.execute(
                 "SELECT kind, until, body FROM parts WHERE owner = ? ORDER BY kind, until",
@@ -125,13 +130,14 @@ class Reader:
             ).fetchall()
             return _large_values(row, record, parts)
 
-        try:
-            values = {"problem": None, **instance_values(row)}
-        except _UNREADABLE as error:
-            if row[_IS_ACTIVE]:
-                raise
-            # Only instances with pending work must be readable.
-            values = damaged_values(row, f"{type(error).__name__}: {error}")
+        with _unavailable_on_error(_named(row)):
+            try:
+                values = {"problem": None, **instance_values(row)}
+            except _UNREADABLE as error:
+                if row[_IS_ACTIVE] == 1:
+                    raise
+                # Only instances with pending work must be readable.
+                values = damaged_values(row, f"{type(error).__name__}: {error}")
         stored = LazyInstance.__new__(LazyInstance)
         vars(stored).update(values, turn=None, read_more=read_more)
         return stored, record
@@ -145,7 +151,10 @@ class Reader:
         found = []
         for row in self.rows(query):
             stored, record = self.instance_of(row)
-            vars(stored).update(_large_values(row, record, parts.get(row[0], [])))
+            if stored.problem is not None:
+                continue
+            with _unavailable_on_error(_named(row)):
+                vars(stored).update(_large_values(row, record, parts.get(row[0], [])))
             found.append((stored, record))
         return found
 
@@ -156,26 +165,34 @@ class Reader:
         rows = self.rows(f"SELECT {columns} FROM entities WHERE hub = ? AND id = ?", entity_id)
         return self.entity_of(rows[0]) if rows else None
 
-    @_unavailable_on_error()
     def entity_of(self, row: Sequence[Any]) -> tuple[Entity, Record]:
         """Return the entity of a row of ENTITY_COLUMNS, and its record."""
-        number, _, entity_id, updated_at, locked_by, section, is_active, queue_from, state = row
+        number, _, entity_id, *_, is_active, queue_from, _ = row
         chunks: list[tuple[int, bytes]] = []
-        if is_active:
-            chunks = self._connection.execute(
-                "SELECT until, body FROM parts WHERE owner = ? AND kind = ? ORDER BY until",
-                (number, Part.QUEUE),
-            ).fetchall()
-        queue = events_of(chunks, queue_from)
-        record = Record(number, queue=SavedPrefix(queue, queue_from))
-        return Entity(entity_id, updated_at, state, locked_by, section, queue), record
+        with _unavailable_on_error(f"entity '{entity_id}'"):
+            if is_active == 1:
+                chunks = self._connection.execute(
+                    "SELECT until, body FROM parts WHERE owner = ? AND kind = ? ORDER BY until",
+                    (number, Part.QUEUE),
+                ).fetchall()
+            try:
+                queue = events_of(chunks, queue_from)
+                entity = Entity(**entity_values(row, queue))
+            except _UNREADABLE as error:
+                if is_active == 1:
+                    raise
+                # Only entities with operations must be readable.
+                problem = f"{type(error).__name__}: {error}"
+                return Entity(readable_id(entity_id), 0, problem=problem), Record(number)
+        return entity, Record(number, queue=SavedPrefix(queue, queue_from))
 
     @_unavailable_on_error()
     def active_entities(self) -> list[tuple[Entity, Record]]:
         """Return the entities with operations."""
         columns = ", ".join(ENTITY_COLUMNS)
         query = f"SELECT {columns} FROM entities WHERE hub = ? AND is_active ORDER BY number"
-        return [self.entity_of(row) for row in self.rows(query)]
+        found = [self.entity_of(row) for row in self.rows(query)]
+        return [(entity, record) for entity, record in found if entity.problem is None]
 
     @_unavailable_on_error()
     def timers(self) -> list[tuple[int, Timer]]:
@@ -183,19 +200,21 @@ class Reader:
         rows = self.rows("SELECT number, due, target, event FROM timers WHERE hub = ?")
         found = []
         for number, stored, target, body in rows:
-            due = time_of_stored(stored)
-            assert due is not None
-            found.append((number, Timer(due, target, event_of(body))))
+            with _unavailable_on_error(f"timer {number}"):
+                timer = timer_of(stored, target, body)
+            found.append((number, timer))
         return found
 
     @_unavailable_on_error()
     def orphans(self) -> list[tuple[int, OrphanedActivity]]:
         """Return the orphaned activities, with their numbers."""
         query = "SELECT number, instance_id, version, event FROM left_activities WHERE hub = ?"
-        return [
-            (number, OrphanedActivity(Activity(instance_id, event_of(body)), version))
-            for number, instance_id, version, body in self.rows(query)
-        ]
+        found = []
+        for number, instance_id, version, body in self.rows(query):
+            with _unavailable_on_error(f"orphaned activity {number}"):
+                activity = Activity(text_of(instance_id), event_of(body))
+                found.append((number, OrphanedActivity(activity, text_of(version))))
+        return found
 
     def _active_parts(self) -> dict[int, list[Any]]:
         """Return the parts of all active instances in one query."""
@@ -207,6 +226,10 @@ class Reader:
         return {owner: [row[1:] for row in group] for owner, group in groupby(rows, itemgetter(0))}
 
 
+def _named(row: Sequence[Any]) -> str:
+    return f"orchestration instance '{row[_ID]}'"
+
+
 def _large_values(row: Sequence[Any], record: Record, parts: Iterable[Any]) -> dict[str, Any]:
     """Return an instance's values in `parts`, and add them to its record."""
     bodies: dict[int, list[tuple[int, bytes]]] = {}
@@ -215,6 +238,8 @@ def _large_values(row: Sequence[Any], record: Record, parts: Iterable[Any]) -> d
     history = events_of(bodies.get(Part.HISTORY, ()), row[_HISTORY_FROM])
     inbox = events_of(bodies.get(Part.INBOX, ()), row[_INBOX_FROM])
     times_parts = bodies.get(Part.DISPATCH_TIMES, [])
+    for until, _ in times_parts:
+        require_number("a dispatch time's number", until)
     times = dispatch_times_of(body for _, body in times_parts)
     record.history, record.inbox = (
         SavedPrefix(history, row[_HISTORY_FROM]),

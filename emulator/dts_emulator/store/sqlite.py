@@ -20,8 +20,9 @@ from dts_emulator.store import (
     completion_key,
     creation_key,
     page,
+    require_readable,
 )
-from dts_emulator.store.pending import Changes, Pending
+from dts_emulator.store.pending import Changes, Pending, Record
 from dts_emulator.store.reader import Lists, Reader
 from dts_emulator.store.writer import Done, Writer
 
@@ -79,6 +80,9 @@ class SqliteStore:
 
     def put(self, instance: Instance) -> None:
         """Save a new or changed instance."""
+        # The writer reads all of it, and must not meet damage.
+        require_readable(instance)
+        _ = instance.history
         if instance.instance_id not in self._instances:
             self._hold(instance)
         self._pending.put(instance)
@@ -102,7 +106,9 @@ class SqliteStore:
         on_disk = {
             child
             for (child,) in self._reader.rows(query, parent_id)
-            if child not in self._instances and not self._pending.is_gone(child)
+            if isinstance(child, str)
+            and child not in self._instances
+            and not self._pending.is_gone(child)
         }
         return sorted(on_disk | self._children.get(parent_id, set()))
 
@@ -144,7 +150,7 @@ class SqliteStore:
         if known is not None:
             return known
         instance, record = self._reader.instance_of(row)
-        self._read[instance_id] = instance
+        self._read[instance.instance_id] = instance
         self._pending.register_saved(instance, record)
         return instance
 
@@ -164,14 +170,28 @@ class SqliteStore:
 
     def entity(self, entity_id: str) -> Entity | None:
         """Return an entity, None if it does not exist."""
+        entity = self._entity(entity_id)
+        if entity is not None:
+            require_readable(entity)
+        return entity
+
+    def _entity(self, entity_id: str) -> Entity | None:
+        """Return an entity, even a damaged one."""
         known = self._entities.get(entity_id) or self._read_entities.get(entity_id)
         if known is not None or self._pending.is_gone(entity_id):
             return known
         found = self._reader.entity(entity_id)
         if found is None:
             return None
-        entity = self._read_entities[entity_id] = found[0]
-        self._pending.register_saved(*found)
+        return self._register(*found)
+
+    def _entity_of(self, row: Any) -> Entity:
+        known = self._entities.get(row[2]) or self._read_entities.get(row[2])
+        return known or self._register(*self._reader.entity_of(row))
+
+    def _register(self, entity: Entity, record: Record) -> Entity:
+        self._read_entities[entity.entity_id] = entity
+        self._pending.register_saved(entity, record)
         return entity
 
     def put_entity(self, entity: Entity) -> None:
@@ -182,7 +202,7 @@ class SqliteStore:
 
     def remove_entity(self, entity_id: str) -> None:
         """Delete an entity, if it exists."""
-        entity = self.entity(entity_id)
+        entity = self._entity(entity_id)
         if entity is None:
             return
         self._entities.pop(entity_id, None)
@@ -193,7 +213,7 @@ class SqliteStore:
     def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Entity]:
         """Return entities by ID, those after the ID `after`."""
         rows = self._lists.entities(wanted, after, limit)
-        saved = [entity for row in rows if (entity := self.entity(row[2])) is not None]
+        saved = map(self._entity_of, rows)
         unsaved = (one for one in self._pending.unsaved() if isinstance(one, Entity))
         found = [*saved, *(one for one in unsaved if one.entity_id > after and wanted.takes(one))]
         return sorted(found, key=lambda entity: entity.entity_id)[:limit]

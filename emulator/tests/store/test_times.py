@@ -23,7 +23,11 @@ def test_a_time_is_found_again_to_the_nanosecond(store: Store, reopen: Reopen, t
     before = instance(
         scheduled_start=time,
         starts_at=time,
-        dispatch_times={(-1, time): (TIME, TIME + 1), (2**31 - 1, -time): (0, 1), (7, 0): (2, 3)},
+        dispatch_times={
+            (-1, time): (TIME, TIME + 1),
+            (2**31 - 1, max(-time, YEAR_1)): (0, 1),
+            (7, 0): (2, 3),
+        },
     )
     store.put(before)
     store.put_timer(Timer(time, "@e@k", named("t")))
