@@ -16,7 +16,7 @@ from dts_emulator.dashboard.sdk_history import public_event
 from tests.dashboard.asking import HOST, asking
 from tests.dashboard.histories import History, fan_out_fan_in
 from tests.dashboard.hubs import ShownHub, finished_run
-from tests.fuzz.messages import random_message
+from tests.rest.fuzz.messages import random_message
 
 HUB = "/taskhubs/default"
 OURS = {"Origin": HOST}

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from dts_emulator import Emulator
-from tests.fuzz.attack import ANSWERS, LONG, Attacker, Call, no_error_is_logged
-from tests.fuzz.recovery import recover, run_with_the_sdk
+from tests.rest.fuzz.attack import ANSWERS, LONG, Attacker, Call, no_error_is_logged
+from tests.rest.fuzz.recovery import recover, run_with_the_sdk
 from tests.wire import METHODS, start, wire_to
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))

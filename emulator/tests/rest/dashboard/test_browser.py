@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser import needs_chromium
-from tests.dashboard.conftest import Opener
 from tests.dashboard.histories import OUTPUT
 from tests.dashboard.hubs import ShownHub, finished_run, make_instance, running
+from tests.rest.dashboard.conftest import Opener
 
 pytestmark = needs_chromium
 

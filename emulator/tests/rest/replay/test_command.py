@@ -24,7 +24,7 @@ from tests.processes import PROJECT, running, wait_until
 from tests.programs import end_of, new_client, new_worker, program_of
 from tests.replay import chains, programme
 
-WORKER = [sys.executable, "-m", "tests.replay.command_worker"]
+WORKER = [sys.executable, "-m", "tests.rest.replay.command_worker"]
 
 
 @pytest.fixture(scope="module")
