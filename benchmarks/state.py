@@ -173,7 +173,7 @@ def _fill(path: Path, made: Iterator[Instance]) -> None:
         with store.lock:
             store.put(instance)
         if number % 1000 == 0:
-            store.keep()
+            store.flush()
     file.close()
 
 

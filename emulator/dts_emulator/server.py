@@ -180,7 +180,7 @@ class Emulator:
 
     def _new_hub(self, name: str) -> TaskHub:
         if self._clock is not None:
-            hub = self._make_hub(name, clock=self._clock.now, settled=self._clock.look)
+            hub = self._make_hub(name, clock=self._clock.now, on_idle=self._clock.refresh)
             self._clock.add(hub)
             return hub
         return self._make_hub(name, store=self._file.store(name) if self._file else None)
@@ -199,11 +199,11 @@ class Emulator:
             return
         # Imported here because tests that need no dashboard should not pay for it.
         from dts_emulator.dashboard.app import create_app
-        from dts_emulator.dashboard.hub_adapter import Overviews
+        from dts_emulator.dashboard.hub_adapter import HubAdapters
         from dts_emulator.dashboard.web_server import WebServer
 
         app = create_app(
-            Overviews(self.hubs),
+            HubAdapters(self.hubs),
             ready=self._is_ready,
             read_only=self._dashboard_read_only,
             allowed_hosts=[self.host],

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.events import SECOND, asks_key, key_of, kind_of, timestamp
+from dts_emulator.engine.events import SECOND, asks_key, event_type, key_of, timestamp
 from dts_emulator.engine.reruns import replaceable_statuses
 from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.leases import WorkerStream
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.work_items import WorkMessages
-from dts_emulator.hub.worker_api import Workers, new_stream
+from dts_emulator.hub.work_items import WorkItemBuilder
+from dts_emulator.hub.worker_api import Workers, worker_stream_from
 from dts_emulator.store import Filter, Store
 from tests.processes import wait_until
 from tests.streams import receive
@@ -32,7 +32,9 @@ TIMER, CHILD = 4, 5
 class Worker:
     """A worker's stream, and what it has been sent and has not answered."""
 
-    stream: WorkerStream = field(default_factory=lambda: new_stream(pb.GetWorkItemsRequest()))
+    stream: WorkerStream = field(
+        default_factory=lambda: worker_stream_from(pb.GetWorkItemsRequest())
+    )
     held: list[pb.WorkItem] = field(default_factory=list)
 
 
@@ -44,7 +46,7 @@ class Simulation:
         self.hub = TaskHub("hub", lease_grace=GRACE_SECONDS, store=store, clock=lambda: self.time)
         self.clients = Clients(self.hub)
         self.workers = Workers(self.hub)
-        self.messages = WorkMessages(self.hub)
+        self.messages = WorkItemBuilder(self.hub)
         self.connected: list[Worker] = []
 
     def start(self, instance_id: str, policy: pb.OrchestrationIdReusePolicy | None = None) -> None:
@@ -68,14 +70,14 @@ class Simulation:
     def pass_time(self, seconds: float) -> None:
         """Set the clock forward, and let what is due happen."""
         self.time += int(seconds * SECOND)
-        self.hub.timers.look()
-        wait_until(self.hub.timers.only_waits, "all that is due has happened")
+        self.hub.timers.wake()
+        wait_until(self.hub.timers.is_idle, "all that is due has happened")
 
     def receive(self, worker: Worker) -> None:
         """Let a worker take what has been sent to it."""
         for item in receive(worker.stream):
             with self.hub.lock:
-                message = self.messages.of(item, worker.stream)
+                message = self.messages.build(item, worker.stream)
                 if message is None:
                     self.hub.remove_work_item(item)
                 else:
@@ -174,7 +176,7 @@ def check(history: list[pb.HistoryEvent]) -> None:
     """Raise an AssertionError if a history cannot be replayed, or answers something twice."""
     if not history:
         return
-    kinds = [kind_of(item) for item in history]
+    kinds = [event_type(item) for item in history]
     assert kinds.count("executionStarted") == 1
     assert kinds.count("executionCompleted") <= 1
     asked: set[int | str] = set()

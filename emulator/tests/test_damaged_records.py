@@ -131,7 +131,7 @@ def test_an_effect_that_cannot_be_delivered_does_not_drop_the_others(
     other.orchestrationInstance.instanceId = "other"
     caplog.set_level(logging.ERROR, logger="emulator")
     with hub.lock:
-        hub.apply([fx.Terminate("broken", None, recurse=False), fx.StartOther(other, None)])
+        hub.apply([fx.Terminate("broken", None, recurse=False), fx.StartDetached(other, None)])
         assert hub.store.instance("other") is not None
     assert [record.getMessage() for record in caplog.records] == [
         "Dropped a Terminate of an unreadable record: "

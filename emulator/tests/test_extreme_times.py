@@ -108,7 +108,7 @@ def test_an_activity_that_was_scheduled_at_any_time_is_noted(
     with hub.lock:
         found = hub.store.instance("i")
         assert found is not None
-        assert set(found.given) == {(n, nanoseconds(time)) for n, time in enumerate(TIMES)}
+        assert set(found.dispatch_times) == {(n, nanoseconds(time)) for n, time in enumerate(TIMES)}
 
 
 def reply(wire: Wire, item: pb.WorkItem, *actions: pb.OrchestratorAction) -> None:

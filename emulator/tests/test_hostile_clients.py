@@ -15,7 +15,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dts_emulator import Emulator, server
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from dts_emulator.hub.senders import Senders
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.rpc import routing
@@ -60,12 +60,15 @@ BAD_REQUESTS: list[tuple[str, Any]] = [
     ("StartInstance", pb.CreateInstanceRequest(instanceId="@e@k", name="n")),
     ("StartInstance", pb.CreateInstanceRequest(name="n", scheduledStartTimestamp=NO_TIME)),
     ("QueryInstances", pb.QueryInstancesRequest(query={"createdTimeFrom": NO_TIME})),
-    ("QueryInstances", pb.QueryInstancesRequest(query={"continuationToken": text("x")})),
-    ("QueryInstances", pb.QueryInstancesRequest(query={"continuationToken": text("9" * 5000)})),
+    ("QueryInstances", pb.QueryInstancesRequest(query={"continuationToken": string_value("x")})),
+    (
+        "QueryInstances",
+        pb.QueryInstancesRequest(query={"continuationToken": string_value("9" * 5000)}),
+    ),
     ("QueryEntities", pb.QueryEntitiesRequest(query={"lastModifiedTo": NO_TIME})),
     ("ListInstanceIds", pb.ListInstanceIdsRequest(completedTimeFrom=NO_TIME)),
-    ("ListInstanceIds", pb.ListInstanceIdsRequest(lastInstanceKey=text("٣|x"))),
-    ("ListInstanceIds", pb.ListInstanceIdsRequest(lastInstanceKey=text("9" * 30 + "|x"))),
+    ("ListInstanceIds", pb.ListInstanceIdsRequest(lastInstanceKey=string_value("٣|x"))),
+    ("ListInstanceIds", pb.ListInstanceIdsRequest(lastInstanceKey=string_value("9" * 30 + "|x"))),
     ("PurgeInstances", pb.PurgeInstancesRequest(purgeInstanceFilter={"createdTimeTo": NO_TIME})),
     ("PurgeInstances", pb.PurgeInstancesRequest(instanceBatch={"instanceIds": ["x"] * 501})),
 ]
@@ -102,7 +105,7 @@ def test_bytes_that_are_no_request_are_an_invalid_argument(
 
 
 def test_a_bad_time_with_a_reuse_policy_leaves_the_old_instance(wire: Wire) -> None:
-    start(wire, "id", input=text("1"))
+    start(wire, "id", input=string_value("1"))
     ended = pb.ORCHESTRATION_STATUS_TERMINATED
     policy = {"replaceableStatus": [pb.ORCHESTRATION_STATUS_PENDING, ended]}
     request = pb.CreateInstanceRequest(
@@ -126,7 +129,9 @@ def test_after_a_refused_signal_locks_and_cleaning_work(wire: Wire) -> None:
         answer(wire, next(items), pb.OrchestratorAction(id=1, sendEntityMessage=message))
         item = next(items)
         assert item.orchestratorRequest.newEvents[1].HasField("entityLockGranted")
-        unlock = pb.EntityUnlockSentEvent(criticalSectionId="c", targetInstanceId=text("@e@k"))
+        unlock = pb.EntityUnlockSentEvent(
+            criticalSectionId="c", targetInstanceId=string_value("@e@k")
+        )
         message = pb.SendEntityMessageAction(entityUnlockSent=unlock)
         answer(wire, item, pb.OrchestratorAction(id=2, sendEntityMessage=message), completed())
     assert end_of(wire, "id").orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
@@ -203,7 +208,7 @@ def test_10_000_waits_cost_no_thread_and_leave_a_run_unharmed(
         # The calls have come in a burst, on as many threads as calls may have.
         assert threads_of_this_process() < before + server.MAX_THREADS + 100
         assert run(client, sum_of_squares, input=10) == 285
-        start(wire, "awaited", "sum_of_squares", input=text("3"))
+        start(wire, "awaited", "sum_of_squares", input=string_value("3"))
         outputs = {
             answer.result(PATIENCE_SECONDS).orchestrationState.output.value for answer in answers
         }
@@ -232,7 +237,7 @@ def test_clients_that_do_not_read_their_answers_leave_others_unharmed(
     """A large output, and clients with a small window who stop reading: sending to them blocks."""
     with work_items_of(wire) as items:
         start(wire, "large")
-        output = text('"' + "x" * 1_000_000 + '"')
+        output = string_value('"' + "x" * 1_000_000 + '"')
         answer(wire, next(items), completed(result=output))
     end_of(wire, "large")
     wanted = pb.GetInstanceRequest(instanceId="large", getInputsAndOutputs=True)

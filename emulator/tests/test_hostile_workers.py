@@ -14,10 +14,10 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dts_emulator import Emulator
-from dts_emulator.dashboard.hub_adapter import Overview
-from dts_emulator.engine.events import text
+from dts_emulator.dashboard.hub_adapter import HubAdapter
+from dts_emulator.engine.events import string_value
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.worker_api import Workers, new_stream
+from dts_emulator.hub.worker_api import Workers, worker_stream_from
 from tests.processes import running, wait_until
 from tests.wire import (
     Wire,
@@ -101,7 +101,7 @@ def test_a_wrong_answer_to_a_turn_is_refused_and_the_right_one_still_counts(
     refused = response_to(item)
     refused.MergeFrom(pb.OrchestratorResponse(**wrong))
     assert wire.refusal("CompleteOrchestratorTask", refused)[0] is INVALID
-    answer(wire, item, completed(result=text("1")))
+    answer(wire, item, completed(result=string_value("1")))
     assert end_of(wire, "id").output.value == "1"
 
 
@@ -115,7 +115,7 @@ def test_a_wrong_answer_of_an_activity_is_refused_and_the_right_one_still_counts
     right: dict[str, Any] = {"instanceId": "id", "taskId": 1, "completionToken": token}
     refused = pb.ActivityResponse(**(right | wrong))
     assert wire.refusal("CompleteActivityTask", refused)[0] is INVALID
-    wire.call("CompleteActivityTask", pb.ActivityResponse(**right, result=text("2")))
+    wire.call("CompleteActivityTask", pb.ActivityResponse(**right, result=string_value("2")))
     assert next(items).orchestratorRequest.newEvents[1].taskCompleted.result.value == "2"
 
 
@@ -138,11 +138,11 @@ BAD_ACTIONS = {
         createSubOrchestration=pb.CreateSubOrchestrationAction(name="o")
     ),
     "a signal to no entity": to_entity(
-        entityOperationSignaled=pb.EntityOperationSignaledEvent(targetInstanceId=text("x"))
+        entityOperationSignaled=pb.EntityOperationSignaledEvent(targetInstanceId=string_value("x"))
     ),
     "a signal at no time": to_entity(
         entityOperationSignaled=pb.EntityOperationSignaledEvent(
-            targetInstanceId=text("@e@k"), scheduledTime=NO_TIME
+            targetInstanceId=string_value("@e@k"), scheduledTime=NO_TIME
         )
     ),
     "a lock of nothing": to_entity(
@@ -157,7 +157,7 @@ BAD_ACTIONS = {
         entityLockRequested=pb.EntityLockRequestedEvent(lockSet=["@e@k"])
     ),
     "an unlock without an ID": to_entity(
-        entityUnlockSent=pb.EntityUnlockSentEvent(targetInstanceId=text("@e@k"))
+        entityUnlockSent=pb.EntityUnlockSentEvent(targetInstanceId=string_value("@e@k"))
     ),
     "an event that says nothing": completed(
         orchestrationStatus=pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW,
@@ -182,7 +182,7 @@ def test_an_orchestrator_that_asks_for_what_cannot_be_fails(
     state = end_of(wire, "id")
     assert state.orchestrationStatus == pb.ORCHESTRATION_STATUS_FAILED
     assert state.failureDetails.errorType == "InvalidRequest"
-    assert Overview(emulator.hubs["default"]).instance("id") is not None
+    assert HubAdapter(emulator.hubs["default"]).instance("id") is not None
     assert_work_goes_on(wire, items)
 
 
@@ -211,7 +211,7 @@ def test_a_turn_too_large_for_any_message_fails_the_orchestration(
     ]
     answer(wire, next(items), *schedule)
     given = [next(items) for _ in schedule]
-    large = text('"' + "x" * (1024 * 1024 - 2) + '"')
+    large = string_value('"' + "x" * (1024 * 1024 - 2) + '"')
     for item in given:
         result = pb.ActivityResponse(
             instanceId="id",
@@ -248,7 +248,7 @@ def test_an_answer_in_parts_without_an_end_fails_the_orchestration(
 def test_a_worker_that_goes_away_before_it_is_connected_is_given_nothing() -> None:
     hub = TaskHub("hub")
     workers = Workers(hub)
-    stream = new_stream(pb.GetWorkItemsRequest())
+    stream = worker_stream_from(pb.GetWorkItemsRequest())
     workers.disconnect(stream)
     assert list(workers.connect(stream)) == []
     assert hub.leases.streams == 0
@@ -266,7 +266,7 @@ def test_the_work_of_a_frozen_worker_goes_to_another(emulator: Emulator) -> None
         wait_until(lambda: emulator.hubs["default"].leases.streams == 1, "it has connected")
         frozen.send(signal.SIGSTOP)
         try:
-            start(wire, "id", "fan_out", input=text("1"))
+            start(wire, "id", "fan_out", input=string_value("1"))
             begin = time.monotonic()
             with running("-m", "tests.fan_out_worker", ENDPOINT=emulator.endpoint):
                 ended = end_of(wire, "id")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from tests.caller import FAILED, Caller
 
 STREAMING = pb.WORKER_CAPABILITY_HISTORY_STREAMING
@@ -17,7 +17,7 @@ def large_history(caller: Caller, work: Iterator[pb.WorkItem]) -> pb.WorkItem:
     caller.start()
     for name in ("one", "two", "three"):
         caller.answer(next(work))
-        event = pb.RaiseEventRequest(instanceId="id", name=name, input=text("x" * 700_000))
+        event = pb.RaiseEventRequest(instanceId="id", name=name, input=string_value("x" * 700_000))
         caller.call("RaiseEvent", event)
     return next(work)
 
@@ -58,7 +58,9 @@ def test_a_turn_without_the_history_that_it_needs_comes_again(caller: Caller) ->
 def test_a_turn_too_large_for_any_message_fails_the_orchestration(caller: Caller) -> None:
     caller.start()
     for _ in range(66):
-        event = pb.RaiseEventRequest(instanceId="id", name="e", input=text("x" * 1024 * 1024))
+        event = pb.RaiseEventRequest(
+            instanceId="id", name="e", input=string_value("x" * 1024 * 1024)
+        )
         caller.call("RaiseEvent", event)
     work = caller.work()
     caller.start("next")

@@ -6,7 +6,7 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.worker_api import Workers, new_stream
+from dts_emulator.hub.worker_api import Workers, worker_stream_from
 from tests.processes import wait_until
 
 # Times at which a grace of 0.05 s, added as a float, ends later than the same in whole nanoseconds.
@@ -18,7 +18,7 @@ def test_an_item_that_rests_goes_on_when_the_timer_says_so(begin: int) -> None:
     time = [begin]
     hub = TaskHub("hub", lease_grace=0.05, clock=lambda: time[0])
     workers = Workers(hub)
-    stream = new_stream(pb.GetWorkItemsRequest())
+    stream = worker_stream_from(pb.GetWorkItemsRequest())
     with hub.lock:
         hub.create_instance(_started())
         hub.leases.connect(stream)
@@ -28,7 +28,7 @@ def test_an_item_that_rests_goes_on_when_the_timer_says_so(begin: int) -> None:
     due = hub.timers.next_due()
     assert due is not None
     time[0] = due
-    hub.timers.look()
+    hub.timers.wake()
     wait_until(lambda: hub.leases.waiting() == 1, "it waits for another worker", seconds=20)
     hub.close()
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from dts_emulator.hub import worker_api
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.rpc.service import Service
@@ -76,8 +76,8 @@ def test_an_activity_carries_all_that_it_was_scheduled_with(
 ) -> None:
     start(service)
     action = schedule_activity(
-        version=text("2.0"),
-        input=text(""),
+        version=string_value("2.0"),
+        input=string_value(""),
         tags={"color": "blue"},
         parentTraceContext=pb.TraceContext(traceParent="trace"),
     )
@@ -94,7 +94,7 @@ def test_an_orchestrators_trace_goes_from_turn_to_turn(
     service: Service, work_items: Iterator[pb.WorkItem]
 ) -> None:
     start(service)
-    trace = pb.OrchestrationTraceContext(spanID=text("span"))
+    trace = pb.OrchestrationTraceContext(spanID=string_value("span"))
     complete_turn(service, next(work_items), orchestrationTraceContext=trace)
     service.RaiseEvent(pb.RaiseEventRequest(instanceId="id", name="go"), CALL)
     assert next(work_items).orchestratorRequest.orchestrationTraceContext == trace

@@ -11,7 +11,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from tests.caller import COMPLETED, Caller, activity, child, ended
 
 # What is refused
@@ -47,11 +47,13 @@ REFUSED: dict[str, tuple[str, Callable[[], Any]]] = {
     ),
     "a query with a token of somebody else": (
         "QueryInstances",
-        lambda: pb.QueryInstancesRequest(query=pb.InstanceQuery(continuationToken=text("?"))),
+        lambda: pb.QueryInstancesRequest(
+            query=pb.InstanceQuery(continuationToken=string_value("?"))
+        ),
     ),
     "a list after a key of somebody else": (
         "ListInstanceIds",
-        lambda: pb.ListInstanceIdsRequest(lastInstanceKey=text("yesterday|x")),
+        lambda: pb.ListInstanceIdsRequest(lastInstanceKey=string_value("yesterday|x")),
     ),
     "a purge with no time": (
         "PurgeInstances",
@@ -91,7 +93,7 @@ def test_task_hubs_are_not_made_by_calls(caller: Caller, rpc: str, request_: Any
 
 
 def test_a_refused_replacement_leaves_the_old_instance(caller: Caller) -> None:
-    caller.start(input=text('"old"'))
+    caller.start(input=string_value('"old"'))
     anything = pb.OrchestrationIdReusePolicy(
         replaceableStatus=[
             pb.ORCHESTRATION_STATUS_PENDING,
@@ -163,7 +165,7 @@ def test_an_answer_of_another_kind_is_refused_and_takes_nothing(caller: Caller) 
 def test_a_state_is_whole_however_it_is_asked_for(caller: Caller) -> None:
     later = Timestamp(seconds=1_000)
     caller.start(
-        "parent", version=text("2.0"), tags={"team": "blue"}, scheduledStartTimestamp=later
+        "parent", version=string_value("2.0"), tags={"team": "blue"}, scheduledStartTimestamp=later
     )
     work = caller.work()
     caller.answer(next(work), child(1, "child"))
@@ -225,7 +227,7 @@ def test_an_end_can_be_forced_without_a_worker(caller: Caller) -> None:
 def test_what_an_entity_holds_is_the_lock_of_an_orchestration(caller: Caller) -> None:
     caller.start()
     request = pb.EntityLockRequestedEvent(
-        criticalSectionId="s", lockSet=["@a@1"], parentInstanceId=text("id")
+        criticalSectionId="s", lockSet=["@a@1"], parentInstanceId=string_value("id")
     )
     action = pb.OrchestratorAction(
         id=1, sendEntityMessage=pb.SendEntityMessageAction(entityLockRequested=request)

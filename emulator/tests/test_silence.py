@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from dts_emulator import Emulator
 from dts_emulator.dashboard.app import create_app
-from dts_emulator.dashboard.hub_adapter import Overview
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from tests.caller import Caller, activity, ended
 from tests.dashboard.asking import HOST
 from tests.wire import wire_to
@@ -28,7 +28,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def page_of(emulator: Emulator) -> str:
     """Return the HTML of the instance's page."""
-    app = create_app({"default": Overview(emulator.hubs["default"])}, ready=lambda: True)
+    app = create_app({"default": HubAdapter(emulator.hubs["default"])}, ready=lambda: True)
     answer = TestClient(app, base_url=HOST).get("/taskhubs/default/instances/id")
     assert answer.status_code == 200
     return str(answer.text)

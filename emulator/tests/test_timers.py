@@ -91,7 +91,7 @@ def test_what_is_dropped_never_fires_and_leaves_nothing() -> None:
     timers.drop("gone")
     assert len(timers) == 1
     clock[0] = 1
-    timers.look()
+    timers.wake()
     assert last.wait(PATIENCE_SECONDS)
     assert fired == []
     assert len(timers) == 0
@@ -113,7 +113,7 @@ def test_a_clock_that_is_set_forward_is_looked_at(timers: Timers) -> None:
     fired = threading.Event()
     skipping.set(soon(3_600_000), "", fired.set)
     offset[0] = 7200 * SECOND
-    skipping.look()
+    skipping.wake()
     assert fired.wait(PATIENCE_SECONDS)
     skipping.close()
 

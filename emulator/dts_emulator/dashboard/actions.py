@@ -12,37 +12,37 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from dts_emulator.dashboard.links import hub_path, instance_path
-from dts_emulator.dashboard.listing import moment_of, wanted_of
+from dts_emulator.dashboard.listing import moment_of, parse_query
 from dts_emulator.dashboard.models import HubView
-from dts_emulator.dashboard.site import Site, form_of, in_words
+from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors
 
 
 class Actions:
     """Carries out the forms of instances' pages, then sends the browser to the outcome."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
 
     async def post(self, request: Request) -> Response:
         """Do what the form field `action` names to one instance."""
-        hub, form = self._site.hub(request), await form_of(request)
+        hub, form = self._renderer.hub(request), await form_of(request)
         instance_id, action = request.path_params["instance_id"], form.get("action", "")
         act = _ACTS.get(action)
         if act is None:
             raise HTTPException(400, "There is no such action.")
-        with in_words(f"instance {instance_id}"):
+        with http_errors(f"instance {instance_id}"):
             url = await run_in_threadpool(act, hub, instance_id, form)
         return RedirectResponse(f"{url}?done={action}", status_code=303)
 
     async def purge_all(self, request: Request) -> Response:
         """Purge what the list has shown: the ended instances of its filter, none created since."""
-        hub, form = self._site.hub(request), await form_of(request)
+        hub, form = self._renderer.hub(request), await form_of(request)
         shown_at = moment_of(form.get("shown_at", ""))
         if form.get("action") != "purge_all" or shown_at is None:
             raise HTTPException(400, "There is no such action.")
-        wanted = wanted_of(form, shown_at)
+        wanted = parse_query(form, shown_at)
         end = min(filter(None, (wanted.created_to, shown_at)))
-        with in_words(f"task hub {hub.name}"):
+        with http_errors(f"task hub {hub.name}"):
             purged = await run_in_threadpool(hub.purge_all, replace(wanted, created_to=end))
         return RedirectResponse(f"{hub_path(hub.name)}?purged={purged}", status_code=303)
 

@@ -16,11 +16,11 @@ from starlette.staticfiles import StaticFiles
 from dts_emulator.dashboard.actions import Actions
 from dts_emulator.dashboard.entity_pages import EntityPages
 from dts_emulator.dashboard.file_pages import FilePages
-from dts_emulator.dashboard.guard import Guard
+from dts_emulator.dashboard.guard import HostAndOriginMiddleware
 from dts_emulator.dashboard.models import HubView
 from dts_emulator.dashboard.pages import Pages
+from dts_emulator.dashboard.renderer import Renderer
 from dts_emulator.dashboard.schedule_pages import SchedulePages
-from dts_emulator.dashboard.site import Site
 from dts_emulator.dashboard.start_page import StartPage
 from dts_emulator.engine.errors import UnavailableError
 
@@ -39,18 +39,18 @@ def create_app(
     It answers for localhost and its addresses, and for `allowed_hosts`; an address there that
     stands for every interface, such as 0.0.0.0, admits every host name.
     """
-    site = Site(hubs, read_only=read_only)
+    renderer = Renderer(hubs, read_only=read_only)
     return Starlette(
-        routes=_routes(site, ready),
-        middleware=[Middleware(Guard, allowed_hosts=tuple(allowed_hosts))],
-        exception_handlers={HTTPException: site.error, UnavailableError: site.unavailable},
+        routes=_routes(renderer, ready),
+        middleware=[Middleware(HostAndOriginMiddleware, allowed_hosts=tuple(allowed_hosts))],
+        exception_handlers={HTTPException: renderer.error, UnavailableError: renderer.unavailable},
     )
 
 
-def _routes(site: Site, ready: Callable[[], bool]) -> list[BaseRoute]:
+def _routes(renderer: Renderer, ready: Callable[[], bool]) -> list[BaseRoute]:
     """Return which address shows what; without actions where the site is read-only."""
-    pages, entities, schedules = Pages(site), EntityPages(site), SchedulePages(site)
-    start, files = StartPage(site), FilePages(site)
+    pages, entities, schedules = Pages(renderer), EntityPages(renderer), SchedulePages(renderer)
+    start, files = StartPage(renderer), FilePages(renderer)
 
     def healthz(_request: Request) -> Response:
         return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
@@ -80,9 +80,9 @@ def _routes(site: Site, ready: Callable[[], bool]) -> list[BaseRoute]:
         Route(instance, pages.instance),
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]
-    if site.read_only:
+    if renderer.read_only:
         return routes
-    actions = Actions(site)
+    actions = Actions(renderer)
     return [
         *routes,
         Route(hub, actions.purge_all, methods=["POST"]),

@@ -21,7 +21,7 @@ from dts_emulator.dashboard.steps import (
     Attempt,
     Step,
 )
-from dts_emulator.dashboard.text import brief
+from dts_emulator.dashboard.text import short_label
 
 ROWS_BEFORE_GROUPING = 50
 """A timeline of more steps than this shows one row for each name."""
@@ -154,7 +154,7 @@ def labels_of(steps: Sequence[Step]) -> dict[int, str]:
     """
     labels: dict[int, str] = {}
     for members in _by_name(steps):
-        inputs = [brief(step.input, _LABEL) for step in members]
+        inputs = [short_label(step.input, _LABEL) for step in members]
         if len(set(inputs)) < len(inputs) and all(step.child_id for step in members):
             ids = [step.child_id or "" for step in members]
             shared = _shared_length(ids)

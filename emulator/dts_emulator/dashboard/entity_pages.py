@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from dts_emulator.dashboard import json_twin
 from dts_emulator.dashboard.actions import check_json
 from dts_emulator.dashboard.links import entity_path
-from dts_emulator.dashboard.site import Site, form_of, in_words, wants_json
+from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors, wants_json
 
 ENTITIES_PER_PAGE = 50
 
@@ -18,31 +18,31 @@ ENTITIES_PER_PAGE = 50
 class EntityPages:
     """Shows entities, and sends them signals."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
 
     def entities(self, request: Request) -> Response:
         """Show a page of the entities by ID."""
-        hub, asked = self._site.hub(request), request.query_params
+        hub, asked = self._renderer.hub(request), request.query_params
         search = asked.get("search", "").strip()
         prefix = search if search.startswith("@") or not search else f"@{search}"
         found = hub.entities(prefix, asked.get("after", ""), ENTITIES_PER_PAGE + 1)
         page, is_last = found[:ENTITIES_PER_PAGE], len(found) <= ENTITIES_PER_PAGE
         if wants_json(request):
-            return JSONResponse(json_twin.plain({"entities": page}))
-        return self._site.page(
+            return JSONResponse(json_twin.to_json({"entities": page}))
+        return self._renderer.page(
             request, "entities.html", hub=hub, entities=page, is_last=is_last, search=search
         )
 
     def entity(self, request: Request) -> Response:
         """Show one entity; one of which nothing is kept can still be signalled."""
-        hub, entity_id = self._site.hub(request), request.path_params["entity_id"]
+        hub, entity_id = self._renderer.hub(request), request.path_params["entity_id"]
         entity = hub.entity(entity_id)
         if entity is None and not _is_entity_id(entity_id):
             raise HTTPException(404, f"There is no entity {entity_id} in task hub {hub.name}.")
         if wants_json(request):
-            return JSONResponse(json_twin.plain({"entity": entity}))
-        return self._site.page(
+            return JSONResponse(json_twin.to_json({"entity": entity}))
+        return self._renderer.page(
             request,
             "entity.html",
             hub=hub,
@@ -53,13 +53,13 @@ class EntityPages:
 
     async def signal(self, request: Request) -> Response:
         """Signal the operation that a form names."""
-        hub, entity_id = self._site.hub(request), request.path_params["entity_id"]
+        hub, entity_id = self._renderer.hub(request), request.path_params["entity_id"]
         form = await form_of(request)
         operation, data = form.get("name", "").strip(), form.get("data", "").strip()
         if not operation:
             raise HTTPException(400, "A signal needs the name of an operation.")
         check_json(data, "The operation's input")
-        with in_words(f"entity {entity_id}"):
+        with http_errors(f"entity {entity_id}"):
             await run_in_threadpool(hub.signal, entity_id, operation, data)
         return RedirectResponse(f"{entity_path(hub.name, entity_id)}?done=signal", status_code=303)
 

@@ -16,7 +16,7 @@ _TASK = re.compile(r"((?:Activity|Sub-orchestration) task #(\d+))")
 
 
 @dataclass(frozen=True)
-class Place:
+class FailedStep:
     """A step that has failed, with the instance that it belongs to."""
 
     instance_id: str
@@ -25,7 +25,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Piece:
+class LinkedText:
     """A piece of a text, with the place that it speaks of."""
 
     text: str
@@ -37,28 +37,28 @@ def steps_of_detail(detail: InstanceDetail) -> list[Step]:
     return steps_of(
         [*detail.history, *detail.arrived],
         ended=detail.instance.status in ENDED,
-        given=detail.given,
+        dispatch_times=detail.dispatch_times,
         started={child.instance_id: child.started_at for child in detail.children.values()},
     )
 
 
-def places_of_failure(hub: HubView, detail: InstanceDetail, steps: Sequence[Step]) -> list[Place]:
+def failure_path(hub: HubView, detail: InstanceDetail, steps: Sequence[Step]) -> list[FailedStep]:
     """Return the failed step of an instance, of the sub-orchestration that this was, and so on."""
-    places: list[Place] = []
+    path: list[FailedStep] = []
     message = detail.failure.message if detail.failure else ""
-    while len(places) < _DEEPEST:
+    while len(path) < _DEEPEST:
         step = _failed_step(steps, message)
         if step is None:
-            return places
+            return path
         instance_id = detail.instance.instance_id
         link = f"{instance_path(hub.name, instance_id)}?status=FAILED#step-{step.number}"
-        places.append(Place(instance_id, step, link))
+        path.append(FailedStep(instance_id, step, link))
         child = hub.instance(step.child_id) if step.child_id else None
         if child is None:
-            return places
+            return path
         detail, steps = child, steps_of_detail(child)
         message = detail.failure.message if detail.failure else ""
-    return places
+    return path
 
 
 def _failed_step(steps: Sequence[Step], message: str) -> Step | None:
@@ -69,17 +69,17 @@ def _failed_step(steps: Sequence[Step], message: str) -> Step | None:
     return next((s for s in failed if s.task_id == number), next(iter(failed), None))
 
 
-def linked(message: str, places: Sequence[Place]) -> list[Piece]:
+def linked(message: str, path: Sequence[FailedStep]) -> list[LinkedText]:
     """Cut a failure's text into pieces; those that name a step lead to it.
 
     The SDK nests messages: the first task that one names is the instance's own, the next is one
     of that sub-orchestration, and so on.
     """
-    pieces: list[Piece] = []
+    pieces: list[LinkedText] = []
     end = 0
-    for found, place in zip(_TASK.finditer(message), places, strict=False):
-        if place.step.task_id != int(found[2]):
+    for found, failed in zip(_TASK.finditer(message), path, strict=False):
+        if failed.step.task_id != int(found[2]):
             break
-        pieces += [Piece(message[end : found.start()]), Piece(found[1], place.link)]
+        pieces += [LinkedText(message[end : found.start()]), LinkedText(found[1], failed.link)]
         end = found.end()
-    return [piece for piece in (*pieces, Piece(message[end:])) if piece.text]
+    return [piece for piece in (*pieces, LinkedText(message[end:])) if piece.text]

@@ -12,19 +12,19 @@ from starlette.responses import RedirectResponse, Response
 from dts_emulator.dashboard.failed import steps_of_detail
 from dts_emulator.dashboard.history_files import LARGEST_BYTES, HistoryFiles, uploaded
 from dts_emulator.dashboard.instance_page import InstancePage
-from dts_emulator.dashboard.site import Site, body_of
+from dts_emulator.dashboard.renderer import Renderer, body_of
 
 
 class FilePages:
     """Opens histories that were downloaded. Nothing in a task hub changes by that."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
         self._files = HistoryFiles()
 
     def choose(self, request: Request) -> Response:
         """Ask for a file."""
-        return self._site.page(request, "choose_file.html")
+        return self._renderer.page(request, "choose_file.html")
 
     async def open(self, request: Request) -> Response:
         """Take a file and lead to its page."""
@@ -48,4 +48,4 @@ class FilePages:
             datetime.now(timezone.utc),
             is_file=True,
         )
-        return self._site.page(request, "instance.html", hub=None, page=page, actions=[])
+        return self._renderer.page(request, "instance.html", hub=None, page=page, actions=[])

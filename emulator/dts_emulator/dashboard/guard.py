@@ -28,7 +28,7 @@ _HEADERS = {
 }
 
 
-class Guard:
+class HostAndOriginMiddleware:
     """Refuses requests for a host that is not ours and posts from other sites' pages."""
 
     def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str] = ()) -> None:

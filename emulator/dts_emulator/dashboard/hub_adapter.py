@@ -25,15 +25,15 @@ from dts_emulator.dashboard.models import (
     ActionRefusedError,
     EntityView,
     InstanceDetail,
+    InstanceQuery,
     InstanceView,
     Start,
     WaitingView,
-    Wanted,
     WorkerView,
 )
-from dts_emulator.dashboard.progress import Families
+from dts_emulator.dashboard.progress import TreeProgress
 from dts_emulator.engine.errors import NotFoundError, RefusedError
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from dts_emulator.engine.history_json import history_json
 from dts_emulator.engine.ids import check_entity_id
 from dts_emulator.engine.reruns import status_name
@@ -43,16 +43,16 @@ from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import EntityFilter
 
 
-class Overviews(Mapping[str, "Overview"]):
+class HubAdapters(Mapping[str, "HubAdapter"]):
     """What the dashboard shows of each open task hub, made when it is first asked for."""
 
     def __init__(self, hubs: Mapping[str, TaskHub]) -> None:
         self._hubs = hubs
-        self._made: dict[str, Overview] = {}
+        self._made: dict[str, HubAdapter] = {}
 
-    def __getitem__(self, name: str) -> Overview:
+    def __getitem__(self, name: str) -> HubAdapter:
         hub = self._hubs[name]
-        return self._made.get(name) or self._made.setdefault(name, Overview(hub))
+        return self._made.get(name) or self._made.setdefault(name, HubAdapter(hub))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._hubs)
@@ -61,13 +61,13 @@ class Overviews(Mapping[str, "Overview"]):
         return len(self._hubs)
 
 
-class Overview:
+class HubAdapter:
     """What the dashboard shows and does of one task hub."""
 
     def __init__(self, hub: TaskHub) -> None:
         self._hub = hub
         self._clients = Clients(hub)
-        self._families = Families(hub.store)
+        self._tree = TreeProgress(hub.store)
 
     @property
     def name(self) -> str:
@@ -100,19 +100,19 @@ class Overview:
 
     # Instances
 
-    def count_by_status(self, wanted: Wanted) -> dict[str, int]:
+    def count_by_status(self, wanted: InstanceQuery) -> dict[str, int]:
         """Count the wanted instances by status, whatever status is wanted."""
         with self._hub.lock:
             counts = self._hub.store.count_by_status(filter_of(wanted, any_status=True))
         return {status_of(status): count for status, count in counts.items()}
 
     def instances(
-        self, wanted: Wanted, *, offset: int = 0, limit: int = 50
+        self, wanted: InstanceQuery, *, offset: int = 0, limit: int = 50
     ) -> tuple[list[InstanceView], int]:
         """Return a page of the instances that match, newest first, and how many match."""
         with self._hub.lock:
             page, count = self._hub.store.newest(filter_of(wanted), offset, limit)
-            return [instance_view(self._hub, self._families, one) for one in page], count
+            return [instance_view(self._hub, self._tree, one) for one in page], count
 
     def instance(self, instance_id: str) -> InstanceDetail | None:
         """Return one instance with its history, or None."""
@@ -120,7 +120,7 @@ class Overview:
             instance = self._hub.store.instance(instance_id)
             if instance is None:
                 return None
-            finish = detail_of(self._hub, self._families, instance)
+            finish = detail_of(self._hub, self._tree, instance)
         return finish()
 
     def history_file(self, instance_id: str) -> str:
@@ -148,7 +148,7 @@ class Overview:
 
     def signal(self, entity_id: str, operation: str, data: str) -> None:
         """Signal an operation to an entity; `data` is JSON text, empty for none."""
-        request = pb.SignalEntityRequest(name=operation, input=text(data or None))
+        request = pb.SignalEntityRequest(name=operation, input=string_value(data or None))
         with self._refusing(entity_id, request):
             self._clients.signal(check_entity_id(entity_id), request, None)
 
@@ -159,8 +159,8 @@ class Overview:
         started = pb.ExecutionStartedEvent(
             name=start.name,
             orchestrationInstance=pb.OrchestrationInstance(instanceId=start.instance_id),
-            version=text(start.version or None),
-            input=text(start.input or None),
+            version=string_value(start.version or None),
+            input=string_value(start.input or None),
             tags=start.tags,
         )
         with self._refusing(start.instance_id, started):
@@ -180,7 +180,9 @@ class Overview:
     def terminate(self, instance_id: str, reason: str) -> None:
         """Terminate an instance that has not ended, and its sub-orchestrations."""
         output = json.dumps(reason) if reason else None
-        with self._acting(instance_id, "terminate", pb.TerminateRequest(output=text(output))):
+        with self._acting(
+            instance_id, "terminate", pb.TerminateRequest(output=string_value(output))
+        ):
             self._clients.terminate(instance_id, output, recurse=True)
 
     def rewind(self, instance_id: str, reason: str) -> None:
@@ -198,7 +200,7 @@ class Overview:
         with self._acting(instance_id, "purge"):
             self._clients.purge([instance_id], recursive=True)
 
-    def purge_all(self, wanted: Wanted) -> int:
+    def purge_all(self, wanted: InstanceQuery) -> int:
         """Forget the wanted instances that have ended, and their sub-orchestrations."""
         with self._refusing(self.name):
             purged, _ = self._clients.purge_all(ended_filter(wanted), recursive=True, timeout=None)
@@ -206,7 +208,7 @@ class Overview:
 
     def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """Send an external event with `data`, which is JSON text, to an instance."""
-        raised = pb.EventRaisedEvent(name=name, input=text(data or None))
+        raised = pb.EventRaisedEvent(name=name, input=string_value(data or None))
         with self._acting(instance_id, "raise_event", raised):
             self._clients.raise_event(instance_id, raised)
 

@@ -14,15 +14,15 @@ from dts_emulator.dashboard.models import (
     EntityView,
     HeldView,
     InstanceDetail,
+    InstanceQuery,
     InstanceView,
     WaitingView,
-    Wanted,
     WorkerView,
     datetime_of,
 )
-from dts_emulator.dashboard.progress import Families
+from dts_emulator.dashboard.progress import TreeProgress
 from dts_emulator.dashboard.sdk_history import failure_of, public_event
-from dts_emulator.engine.events import kind_of
+from dts_emulator.engine.events import event_type
 from dts_emulator.engine.instances import has_no_pending_task
 from dts_emulator.engine.model import ENDED, Entity, Instance
 from dts_emulator.engine.reruns import status_name
@@ -35,7 +35,7 @@ from dts_emulator.store import Filter
 SILENCE_SECONDS = 30.0
 
 
-def filter_of(wanted: Wanted, *, any_status: bool = False) -> Filter:
+def filter_of(wanted: InstanceQuery, *, any_status: bool = False) -> Filter:
     """Return what a store is asked for the wanted instances; `any_status`: of whatever status."""
     is_status = wanted.status in STATUSES and not any_status
     tag = "=".join(part.strip() for part in wanted.tag.split("=", 1))
@@ -49,7 +49,7 @@ def filter_of(wanted: Wanted, *, any_status: bool = False) -> Filter:
     )
 
 
-def ended_filter(wanted: Wanted) -> Filter:
+def ended_filter(wanted: InstanceQuery) -> Filter:
     """Return what a store is asked for those of the wanted instances that have ended."""
     found = filter_of(wanted)
     statuses = (found.statuses or ENDED) & ENDED
@@ -57,7 +57,7 @@ def ended_filter(wanted: Wanted) -> Filter:
     return Filter(**{**vars(found), "statuses": statuses or frozenset([-1])})
 
 
-def instance_view(hub: TaskHub, families: Families, instance: Instance) -> InstanceView:
+def instance_view(hub: TaskHub, tree: TreeProgress, instance: Instance) -> InstanceView:
     """Return an instance as a list shows it; how far it is only while it can get further."""
     return InstanceView(
         instance_id=instance.instance_id,
@@ -73,25 +73,23 @@ def instance_view(hub: TaskHub, families: Families, instance: Instance) -> Insta
         scheduled_start=(
             None if instance.scheduled_start is None else datetime_of(instance.scheduled_start)
         ),
-        progress=None if instance.has_ended else families.progress(instance),
+        progress=None if instance.has_ended else tree.progress(instance),
         problem=instance.problem,
     )
 
 
-def detail_of(hub: TaskHub, families: Families, instance: Instance) -> Callable[[], InstanceDetail]:
+def detail_of(hub: TaskHub, tree: TreeProgress, instance: Instance) -> Callable[[], InstanceDetail]:
     """Read an instance; return what finishes the work without the lock."""
     require_readable(instance)
-    view = instance_view(hub, families, instance)
+    view = instance_view(hub, tree, instance)
     events = list(instance.history)
     arrived = list(instance.inbox)
-    given = dict(instance.given)
+    dispatch_times = dict(instance.dispatch_times)
     values = instance.input, instance.output, instance.custom_status or None
     failure = instance.failure
     children = [hub.store.instance(child) for child in hub.store.children(instance.instance_id)]
-    seen = {
-        child.instance_id: _child_view(families, child) for child in children if child is not None
-    }
-    progress = view.progress or families.progress(instance)
+    seen = {child.instance_id: _child_view(tree, child) for child in children if child is not None}
+    progress = view.progress or tree.progress(instance)
     is_silent = has_no_pending_task(instance)
 
     def finish() -> InstanceDetail:
@@ -101,9 +99,9 @@ def detail_of(hub: TaskHub, families: Families, instance: Instance) -> Callable[
             failure=failure_of(failure),
             history=[public_event(event) for event in events],
             arrived=[public_event(event) for event in arrived],
-            given={
+            dispatch_times={
                 (number, datetime_of(scheduled)): (datetime_of(first), datetime_of(last))
-                for (number, scheduled), (first, last) in given.items()
+                for (number, scheduled), (first, last) in dispatch_times.items()
             },
             children=seen,
             has_no_pending_task=is_silent,
@@ -112,13 +110,13 @@ def detail_of(hub: TaskHub, families: Families, instance: Instance) -> Callable[
     return finish
 
 
-def _child_view(families: Families, child: Instance) -> ChildView:
-    started = families.summary(child).first_turn_at
+def _child_view(tree: TreeProgress, child: Instance) -> ChildView:
+    started = tree.summary(child).first_turn_at
     return ChildView(
         instance_id=child.instance_id,
         status=status_name(child),
         started_at=None if started is None else datetime_of(started),
-        progress=families.progress(child),
+        progress=tree.progress(child),
     )
 
 
@@ -138,7 +136,7 @@ def entity_view(entity: Entity) -> EntityView:
 
 
 def _operation(item: pb.HistoryEvent) -> str:
-    kind = kind_of(item)
+    kind = event_type(item)
     if kind == "entityLockRequested":
         return f"lock for {item.entityLockRequested.parentInstanceId.value}"
     operation: str = getattr(item, kind).operation
@@ -154,10 +152,15 @@ def worker_view(number: int, stream: WorkerStream, now: int) -> WorkerView:
     oldest work item that it holds.
     """
     record, seconds = stream.record, now / 1e9
-    given = [i.given_at for held in stream.held.values() for i in held if i.given_at is not None]
+    dispatched = [
+        i.dispatched_at
+        for held in stream.held.values()
+        for i in held
+        if i.dispatched_at is not None
+    ]
     since = record.answered_at or record.connected_at
-    if given:
-        since = max(since, min(given))
+    if dispatched:
+        since = max(since, min(dispatched))
     return WorkerView(
         number=number,
         peer=stream.peer,
@@ -165,7 +168,7 @@ def worker_view(number: int, stream: WorkerStream, now: int) -> WorkerView:
         silent_since=_moment(since),
         per_second=record.per_second(seconds),
         kinds=[_held(stream, kind) for kind in Kind],
-        is_stuck=bool(given) and seconds - since >= SILENCE_SECONDS,
+        is_stuck=bool(dispatched) and seconds - since >= SILENCE_SECONDS,
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from dts_emulator.dashboard.chart import SLICES, Axis, Bar, Group, label_width, most_at_once, rows
-from dts_emulator.dashboard.failed import Piece, Place, linked
+from dts_emulator.dashboard.failed import FailedStep, LinkedText, linked
 from dts_emulator.dashboard.links import Pager, page_number
 from dts_emulator.dashboard.models import InstanceDetail, InstanceView
 from dts_emulator.dashboard.progress import Progress, progress_of, throughput
@@ -35,7 +35,7 @@ class InstancePage:
     steps: Sequence[Step]
     asked: Mapping[str, str]
     now: datetime
-    places: Sequence[Place] = field(default_factory=list)
+    failure_path: Sequence[FailedStep] = field(default_factory=list)
     is_file: bool = False
 
     @property
@@ -80,9 +80,9 @@ class InstancePage:
         }.get(self.instance.status, "None: the orchestrator returned nothing.")
 
     @property
-    def failure_pieces(self) -> list[Piece]:
+    def failure_pieces(self) -> list[LinkedText]:
         """The failure's message; what names a step leads to it."""
-        return linked(self.detail.failure.message, self.places) if self.detail.failure else []
+        return linked(self.detail.failure.message, self.failure_path) if self.detail.failure else []
 
     # Steps
 

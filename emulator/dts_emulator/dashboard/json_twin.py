@@ -18,11 +18,11 @@ from dts_emulator.dashboard.models import (
     ORCHESTRATION_STATUSES,
     HubView,
     InstanceDetail,
+    InstanceQuery,
     InstanceView,
-    Wanted,
 )
 from dts_emulator.dashboard.steps import Step
-from dts_emulator.engine.model import Tally
+from dts_emulator.engine.model import StepCounts
 
 Json = dict[str, Any]
 
@@ -30,7 +30,9 @@ Json = dict[str, Any]
 MAX_DEPTH = 100
 
 
-def listing(hub: HubView, instances: Iterable[InstanceView], pager: Pager, wanted: Wanted) -> Json:
+def listing(
+    hub: HubView, instances: Iterable[InstanceView], pager: Pager, wanted: InstanceQuery
+) -> Json:
     """Describe one page of a task hub's instances."""
     return {
         "task_hub": hub.name,
@@ -58,14 +60,14 @@ def instance(detail: InstanceDetail, steps: Sequence[Step]) -> Json:
     }
 
 
-def plain(value: object) -> Any:
+def to_json(value: object) -> Any:
     """Return dataclasses, and what they hold, as plain values; durations in seconds."""
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+        return to_json(asdict(value))
     if isinstance(value, dict):
-        return {key: plain(member) for key, member in value.items()}
+        return {key: to_json(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(member) for member in value]
+        return [to_json(member) for member in value]
     if isinstance(value, timedelta):
         return value.total_seconds()
     return text.iso(value) if isinstance(value, datetime) else value
@@ -80,7 +82,7 @@ def event_fields(event: HistoryEvent) -> dict[str, str]:
     """Collect what an event carries besides its time, as text, without what is not set."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, default=str)
-        for name, value in _in_words(event.to_dict()).items()
+        for name, value in _named_status(event.to_dict()).items()
         if value is not None and name != "timestamp" and (name, value) != ("event_id", -1)
     }
 
@@ -125,7 +127,7 @@ def _step(step: Step) -> Json:
     }
 
 
-def _in_words(fields: Json) -> Json:
+def _named_status(fields: Json) -> Json:
     """Name the statuses, which events give as the protocol's numbers."""
     return {
         name: ORCHESTRATION_STATUSES.get(value, value) if name == "orchestration_status" else value
@@ -135,7 +137,7 @@ def _in_words(fields: Json) -> Json:
 
 def _event(event: HistoryEvent) -> Json:
     # Through text and back: an event may hold values that JSON does not know.
-    fields = json.loads(json.dumps(_in_words(event.to_dict()), default=str))
+    fields = json.loads(json.dumps(_named_status(event.to_dict()), default=str))
     return {"type": event_type(event), **fields}
 
 
@@ -165,15 +167,15 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _progress(tally: Tally | None) -> Json | None:
-    if tally is None:
+def _progress(counts: StepCounts | None) -> Json | None:
+    if counts is None:
         return None
-    failed = tally.failed.total()
+    failed = counts.failed.total()
     return {
-        "steps": tally.asked.total(),
-        "done": tally.done.total(),
+        "steps": counts.asked.total(),
+        "done": counts.done.total(),
         "failed": failed,
-        "sub_orchestrations": tally.parts,
+        "sub_orchestrations": counts.parts,
     }
 
 

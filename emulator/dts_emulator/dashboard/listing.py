@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from dts_emulator.dashboard.links import Pager, page_number
-from dts_emulator.dashboard.models import ENDED, STATUSES, HubView, InstanceView, Wanted
+from dts_emulator.dashboard.models import ENDED, STATUSES, HubView, InstanceQuery, InstanceView
 
 INSTANCES_PER_PAGE = 50
 
@@ -24,7 +24,7 @@ AGES = {
 class Listing:
     """The instances that a request asks for, and how many of them have each status."""
 
-    wanted: Wanted
+    wanted: InstanceQuery
     instances: list[InstanceView]
     pager: Pager
     counts: Mapping[str, int]
@@ -45,14 +45,14 @@ class Listing:
     @property
     def is_narrowed(self) -> bool:
         """Whether the query asks for anything but all top-level instances."""
-        return replace(self.wanted, top_level=True) != Wanted()
+        return replace(self.wanted, top_level=True) != InstanceQuery()
 
 
-def wanted_of(asked: Mapping[str, str], now: datetime) -> Wanted:
+def parse_query(asked: Mapping[str, str], now: datetime) -> InstanceQuery:
     """Return what a query asks for; whatever in it makes no sense asks for nothing."""
     status = asked.get("status")
     age = AGES.get(asked.get("created", ""))
-    return Wanted(
+    return InstanceQuery(
         status=status if status in STATUSES else None,
         search=asked.get("search", "").strip(),
         tag=asked.get("tag", "").strip(),
@@ -75,7 +75,7 @@ def moment_of(value: str) -> datetime | None:
 
 def listing_of(hub: HubView, asked: Mapping[str, str], now: datetime) -> Listing:
     """Return the page of instances that a query asks for; a page past the end is the last."""
-    wanted, number = wanted_of(asked, now), page_number(asked.get("page"))
+    wanted, number = parse_query(asked, now), page_number(asked.get("page"))
     counts = hub.count_by_status(wanted)
     while True:
         offset = (number - 1) * INSTANCES_PER_PAGE

@@ -11,7 +11,7 @@ from typing import Protocol
 from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
 
-from dts_emulator.engine.model import Tally
+from dts_emulator.engine.model import StepCounts
 from dts_emulator.engine.tags import display_name, listed_tags
 
 STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
@@ -58,7 +58,7 @@ class ActionRefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InstanceQuery:
     """Which instances a list shows; every limit that is set must hold.
 
     `search` is a part of the ID or of the orchestrator's name, in any case. `tag` is the key or
@@ -93,7 +93,7 @@ class InstanceView:
     parent_id: str | None
     tags: Mapping[str, str] = field(default_factory=dict)
     children: int = 0
-    progress: Tally | None = None
+    progress: StepCounts | None = None
     problem: str | None = None
     scheduled_start: datetime | None = None
 
@@ -115,7 +115,7 @@ class ChildView:
     instance_id: str
     status: str
     started_at: datetime | None
-    progress: Tally
+    progress: StepCounts
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ class InstanceDetail:
     """Everything about one instance. Input, output and custom status are JSON text.
 
     `arrived` are the events that no turn has delivered, also those that came after a failure.
-    `given` tells for an activity's number and the time it was scheduled at when a worker was
-    given it first and last; None where nobody knows, as in a history from a file.
+    `dispatch_times` holds for each activity (its number, when it was scheduled) when it was first
+    and last sent to a worker; None where that is unknown, as in a history from a file.
     `has_no_pending_task`: it runs, but nothing is to come of it by itself.
     """
 
@@ -135,7 +135,7 @@ class InstanceDetail:
     failure: FailureDetails | None
     history: Sequence[HistoryEvent]
     arrived: Sequence[HistoryEvent] = ()
-    given: Mapping[tuple[int, datetime], tuple[datetime, datetime]] | None = None
+    dispatch_times: Mapping[tuple[int, datetime], tuple[datetime, datetime]] | None = None
     children: Mapping[str, ChildView] = field(default_factory=dict)
     has_no_pending_task: bool = False
 
@@ -242,11 +242,11 @@ class HubView(Protocol):
     def waiting(self) -> list[WaitingView]:
         """Return the work items that wait for a worker, by kind and name."""
 
-    def count_by_status(self, wanted: Wanted) -> dict[str, int]:
+    def count_by_status(self, wanted: InstanceQuery) -> dict[str, int]:
         """How many of the wanted instances have each status, whatever status is wanted."""
 
     def instances(
-        self, wanted: Wanted, *, offset: int = 0, limit: int = 50
+        self, wanted: InstanceQuery, *, offset: int = 0, limit: int = 50
     ) -> tuple[list[InstanceView], int]:
         """Return a page of instances, newest first, and how many match in all."""
 
@@ -283,7 +283,7 @@ class HubView(Protocol):
     def purge(self, instance_id: str) -> None:
         """Forget an ended instance and its sub-orchestrations."""
 
-    def purge_all(self, wanted: Wanted) -> int:
+    def purge_all(self, wanted: InstanceQuery) -> int:
         """Forget the wanted instances that have ended, and their sub-orchestrations; count them."""
 
     def raise_event(self, instance_id: str, name: str, data: str) -> None:

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from dts_emulator.dashboard import text
 from dts_emulator.dashboard.models import InstanceView
 from dts_emulator.engine.errors import UnavailableError
-from dts_emulator.engine.model import Instance, Summary, Tally
-from dts_emulator.engine.tally import Counting, summarized
+from dts_emulator.engine.model import Instance, StepCounts, Summary
+from dts_emulator.engine.step_counts import StepCounter, summarize
 from dts_emulator.store import Store
 
 # How many instances' counts are remembered; beyond, the longest known are counted anew.
@@ -42,66 +42,66 @@ class Progress:
 
 def progress_of(view: InstanceView, now: datetime) -> Progress | None:
     """Return how far an instance is, None where nothing can be counted."""
-    tally = view.progress
-    if tally is None:
+    counts = view.progress
+    if counts is None:
         return None
-    name = _items(tally)
+    name = _items(counts)
     asked, done, failed = (
-        Counter({name: c[name]}) if name else c for c in (tally.asked, tally.done, tally.failed)
+        Counter({name: c[name]}) if name else c for c in (counts.asked, counts.done, counts.failed)
     )
     failures = failed.total()
     finished, total = done.total() + failures, asked.total()
     noun = "item" if name else "step"
-    if not total and tally.parts:
-        words = f"{tally.parts_ended:,} of {text.count(tally.parts, 'sub-orchestration')} done"
-        return Progress(tally.parts_ended, 0, tally.parts, words)
+    if not total and counts.parts:
+        words = f"{counts.parts_ended:,} of {text.count(counts.parts, 'sub-orchestration')} done"
+        return Progress(counts.parts_ended, 0, counts.parts, words)
     if not total:
         return None
-    words = _words(tally, finished, failures, total, noun)
+    words = _words(counts, finished, failures, total, noun)
     if view.status == "RUNNING":
-        words += _pace(tally, finished, total, now)
+        words += _pace(counts, finished, total, now)
     return Progress(finished, failures, total, words)
 
 
-def _items(tally: Tally) -> str | None:
+def _items(counts: StepCounts) -> str | None:
     """Return the name of the activity that nearly all the sub-orchestrations' steps have."""
-    if not tally.parts or not tally.asked:
+    if not counts.parts or not counts.asked:
         return None
-    [(name, count)] = tally.asked.most_common(1)
-    return name if count >= 0.9 * tally.asked.total() else None
+    [(name, count)] = counts.asked.most_common(1)
+    return name if count >= 0.9 * counts.asked.total() else None
 
 
-def _words(tally: Tally, finished: int, failures: int, total: int, noun: str) -> str:
-    at_least = "at least " if tally.unstarted else ""
+def _words(counts: StepCounts, finished: int, failures: int, total: int, noun: str) -> str:
+    at_least = "at least " if counts.unstarted else ""
     words = f"{finished:,} of {at_least}{text.count(total, noun)}"
-    if tally.parts:
-        words += f" in {text.count(tally.parts, 'part')}"
-        if tally.unstarted:
-            words += f" ({tally.unstarted:,} not started)"
+    if counts.parts:
+        words += f" in {text.count(counts.parts, 'part')}"
+        if counts.unstarted:
+            words += f" ({counts.unstarted:,} not started)"
     else:
         words += " done"
     return words + (f", {failures:,} failed" if failures else "")
 
 
-def _pace(tally: Tally, finished: int, total: int, now: datetime) -> str:
-    seconds = now.timestamp() - tally.first_at / 1e9
+def _pace(counts: StepCounts, finished: int, total: int, now: datetime) -> str:
+    seconds = now.timestamp() - counts.first_at / 1e9
     if finished < _FEW or finished == total or seconds <= 0:
         return ""
     per_second = finished / max(seconds, 1)
     words = f", {text.rate(per_second)}"
-    if tally.unstarted:
+    if counts.unstarted:
         return words
     return words + f", about {text.about(timedelta(seconds=(total - finished) / per_second))} left"
 
 
-def throughput(tally: Tally) -> str:
+def throughput(counts: StepCounts) -> str:
     """Say how many steps an ended run has done per second, nothing where that says nothing."""
-    seconds = (tally.last_at - tally.first_at) / 1e9
-    finished = tally.done.total() + tally.failed.total()
+    seconds = (counts.last_at - counts.first_at) / 1e9
+    finished = counts.done.total() + counts.failed.total()
     return text.rate(finished / seconds) if seconds >= 1 and finished >= _FEW else ""
 
 
-class Families:
+class TreeProgress:
     """Counts the steps of the instances in a store, through their sub-orchestrations.
 
     It remembers what it has counted, so that looking again costs only what is new. Called under
@@ -110,12 +110,12 @@ class Families:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._under_way: dict[tuple[str, str], Counting] = {}
+        self._under_way: dict[tuple[str, str], StepCounter] = {}
 
-    def progress(self, instance: Instance) -> Tally:
+    def progress(self, instance: Instance) -> StepCounts:
         """Return the counts of an instance's activities and those of all its descendants."""
-        whole = Tally()
-        whole.add(self.summary(instance).tally)
+        whole = StepCounts()
+        whole.add(self.summary(instance).counts)
         seen = {instance.instance_id}
         todo = self._store.children(instance.instance_id)
         while todo:
@@ -124,7 +124,7 @@ class Families:
                 continue
             seen.add(child.instance_id)
             summary = self.summary(child)
-            whole.add(summary.tally)
+            whole.add(summary.counts)
             whole.parts += 1
             whole.parts_ended += child.has_ended
             whole.unstarted += summary.first_turn_at is None and not child.has_ended
@@ -137,12 +137,12 @@ class Families:
         if instance.summary is not None:
             self._under_way.pop(key, None)
             return instance.summary
-        counting = self._under_way.get(key)
-        if counting is None or counting.is_past(instance.history):
-            counting = self._under_way[key] = Counting()
+        counter = self._under_way.get(key)
+        if counter is None or counter.is_past(instance.history):
+            counter = self._under_way[key] = StepCounter()
             if len(self._under_way) > REMEMBERED:
                 del self._under_way[next(iter(self._under_way))]
         try:
-            return summarized(instance, counting)
+            return summarize(instance, counter)
         except UnavailableError:  # A damaged record hides no page of others.
-            return Summary(Tally(), None)
+            return Summary(StepCounts(), None)

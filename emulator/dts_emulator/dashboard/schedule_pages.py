@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from dts_emulator.dashboard import json_twin
 from dts_emulator.dashboard.links import schedules_path
 from dts_emulator.dashboard.models import EntityView
-from dts_emulator.dashboard.site import Site, form_of, in_words, wants_json
+from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors, wants_json
 
 SCHEDULES_PER_PAGE = 50
 
@@ -44,29 +44,29 @@ class ScheduleView:
 class SchedulePages:
     """Lists schedules; pauses, resumes and deletes them by signals to their entities."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
 
     def schedules(self, request: Request) -> Response:
         """Show a page of the schedules by ID."""
-        hub, after = self._site.hub(request), request.query_params.get("after", "")
+        hub, after = self._renderer.hub(request), request.query_params.get("after", "")
         found = hub.entities(f"@{ENTITY_NAME}@", after, SCHEDULES_PER_PAGE + 1)
         page = found[:SCHEDULES_PER_PAGE]
         schedules = list(_schedules(page))
         if wants_json(request):
-            return JSONResponse(json_twin.plain({"schedules": schedules}))
+            return JSONResponse(json_twin.to_json({"schedules": schedules}))
         next_after = page[-1].entity_id if len(found) > len(page) else None
-        return self._site.page(
+        return self._renderer.page(
             request, "schedules.html", hub=hub, schedules=schedules, next_after=next_after
         )
 
     async def post(self, request: Request) -> Response:
         """Send a schedule's entity the operation that a form names."""
-        hub, form = self._site.hub(request), await form_of(request)
+        hub, form = self._renderer.hub(request), await form_of(request)
         operation, entity_id = form.get("action", ""), form.get("entity_id", "")
         if operation not in _OPERATIONS or not entity_id.startswith(f"@{ENTITY_NAME}@"):
             raise HTTPException(400, "There is no such action.")
-        with in_words(f"schedule {entity_id}"):
+        with http_errors(f"schedule {entity_id}"):
             await run_in_threadpool(hub.signal, entity_id, operation, "")
         return RedirectResponse(f"{schedules_path(hub.name)}?done={operation}", status_code=303)
 

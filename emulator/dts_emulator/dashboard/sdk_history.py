@@ -17,7 +17,7 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
 
-from dts_emulator.engine.events import kind_of
+from dts_emulator.engine.events import event_type
 
 _BASE = {"event_id", "timestamp"}
 
@@ -33,7 +33,7 @@ _CLASSES: dict[str, Any] = {
 
 def public_event(event: pb.HistoryEvent) -> history.HistoryEvent:
     """Return a history event as the SDK's public class of it."""
-    kind = kind_of(event)
+    kind = event_type(event)
     # genericEvent is the one kind whose name has the class's ending already.
     name = f"{kind[0].upper()}{kind[1:]}".removesuffix("Event")
     public: Any = getattr(history, f"{name}Event")

@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from dts_emulator.dashboard.actions import check_json
 from dts_emulator.dashboard.links import instance_path
 from dts_emulator.dashboard.listing import moment_of
-from dts_emulator.dashboard.models import HubView, Start, Wanted
-from dts_emulator.dashboard.site import Site, form_of, in_words
+from dts_emulator.dashboard.models import HubView, InstanceQuery, Start
+from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors
 
 _FIELDS = ("name", "input", "instance_id", "version", "start_at", "tags")
 
@@ -21,23 +21,23 @@ _FIELDS = ("name", "input", "instance_id", "version", "start_at", "tags")
 class StartPage:
     """Shows the form, and starts what it describes."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
 
     def show(self, request: Request) -> Response:
         """Show the form; `from` in the query names the instance that it is filled from."""
-        hub = self._site.hub(request)
-        if self._site.read_only:
+        hub = self._renderer.hub(request)
+        if self._renderer.read_only:
             raise HTTPException(403, "This dashboard is read-only.")
         given = _given_to(hub, request.query_params.get("from", ""))
         return self._form(request, hub, given)
 
     async def post(self, request: Request) -> Response:
         """Start an orchestration; where that cannot be, show the form again and say why."""
-        hub, form = self._site.hub(request), await form_of(request)
+        hub, form = self._renderer.hub(request), await form_of(request)
         try:
             start = _start(form)
-            with in_words(f"instance {start.instance_id}"):
+            with http_errors(f"instance {start.instance_id}"):
                 instance_id = await run_in_threadpool(hub.start, start)
         except HTTPException as error:
             return await run_in_threadpool(self._form, request, hub, form, error)
@@ -51,7 +51,7 @@ class StartPage:
         form: Mapping[str, str],
         error: HTTPException | None = None,
     ) -> Response:
-        return self._site.page(
+        return self._renderer.page(
             request,
             "start.html",
             error.status_code if error else 200,
@@ -114,5 +114,5 @@ def _known_names(hub: HubView) -> list[str]:
         if kind.kind == "orchestrator"
         for name in kind.accepts or ()
     }
-    recent, _ = hub.instances(Wanted(), limit=20)
+    recent, _ = hub.instances(InstanceQuery(), limit=20)
     return sorted(listed | {view.name for view in recent})

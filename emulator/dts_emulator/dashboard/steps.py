@@ -19,13 +19,13 @@ first, so it never will."""
 class Attempt:
     """One try at a step, from being scheduled to its answer.
 
-    `given_at` is when a worker was given it, None before that; `again_at` when another one was
+    `dispatched_at` is when a worker was given it, None before that; `again_at` when another one was
     given it because the first was lost. `is_queued`: it is work for a worker, and these times
     are known; anything else runs from when it was scheduled.
     """
 
     scheduled_at: datetime
-    given_at: datetime | None = None
+    dispatched_at: datetime | None = None
     again_at: datetime | None = None
     ended_at: datetime | None = None
     failure: FailureDetails | None = None
@@ -36,9 +36,9 @@ class Attempt:
         """When it began to run, None while it waits for a worker."""
         if not self.is_queued:
             return self.scheduled_at
-        if self.ended_at is None or self.given_at is None:
-            return self.given_at or self.ended_at
-        return min(self.given_at, self.ended_at)
+        if self.ended_at is None or self.dispatched_at is None:
+            return self.dispatched_at or self.ended_at
+        return min(self.dispatched_at, self.ended_at)
 
     @property
     def ran_from(self) -> datetime | None:

@@ -47,7 +47,7 @@ def duration(value: timedelta | None) -> str:
     return _two_units(round(seconds), 86400, "d", 3600, "h")
 
 
-def tick(value: timedelta) -> str:
+def axis_label(value: timedelta) -> str:
     """Format a round duration without the zeros that say how exact it is: 1.5 s, 2 s."""
     number, unit = duration(value).split(" ", 1)
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
@@ -64,12 +64,12 @@ def iso(value: datetime) -> str:
     return utc.isoformat(timespec="milliseconds") + "Z"
 
 
-def clock(value: datetime) -> str:
+def date_time(value: datetime) -> str:
     """Format a time in UTC for reading: 2026-11-24 03:02:11."""
     return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def precise(value: datetime) -> str:
+def time_of_day(value: datetime) -> str:
     """Format a time of day in UTC to the millisecond: 03:02:11.250."""
     return iso(value)[11:-1]
 
@@ -139,7 +139,7 @@ def one_line(value: str | None, length: int) -> str:
     return line if len(line) <= length and len(value) <= 2 * length else line[: length - 1] + "…"
 
 
-def brief(value: str | None, length: int) -> str:
+def short_label(value: str | None, length: int) -> str:
     """Shorten a value as `one_line` does; an object is named by its members: first 1, last 9."""
     if value is not None and value.startswith("{") and len(value) <= EXCERPT:
         with suppress(ValueError):

@@ -26,7 +26,7 @@ from dts_emulator.dashboard.steps import (
 )
 from dts_emulator.engine.tags import DISPLAY_NAME
 
-Given = Mapping[tuple[int, datetime], tuple[datetime, datetime]]
+DispatchTimes = Mapping[tuple[int, datetime], tuple[datetime, datetime]]
 Started = Mapping[str, datetime | None]
 
 
@@ -34,7 +34,7 @@ def steps_of(
     history: Iterable[h.HistoryEvent],
     *,
     ended: bool,
-    given: Given | None = None,
+    dispatch_times: DispatchTimes | None = None,
     started: Started | None = None,
 ) -> list[Step]:
     """Return the steps in the order in which they were scheduled; `ended`: the instance has.
@@ -46,11 +46,11 @@ def steps_of(
     Args:
         history: the events.
         ended: whether the instance has ended.
-        given: when a worker was given each activity (its number, when it was scheduled) first
-            and last; without it an activity runs from when it was scheduled.
+        dispatch_times: when each activity (its number, when it was scheduled) was first
+            and last sent to a worker; without it an activity runs from when it was scheduled.
         started: when the first turn of each sub-orchestration was, None before it.
     """
-    reader = _Reader(given, started or {})
+    reader = _Reader(dispatch_times, started or {})
     for event in history:
         reader.read(event)
     steps = [step for step in reader.steps if step is not None]
@@ -63,8 +63,8 @@ def steps_of(
 class _Reader:
     """Walks a history once and remembers which step each answer belongs to."""
 
-    def __init__(self, given: Given | None, started: Started) -> None:
-        self._given = given
+    def __init__(self, dispatch_times: DispatchTimes | None, started: Started) -> None:
+        self._dispatch_times = dispatch_times
         self._started = started
         self.steps: list[Step | None] = []
         self._index: dict[int | str, int] = {}
@@ -180,9 +180,9 @@ class _Reader:
 
     def _queued(self, event: h.TaskScheduledEvent) -> Attempt:
         """Return the attempt at an activity, with the times when workers were given it."""
-        if self._given is None:
+        if self._dispatch_times is None:
             return Attempt(event.timestamp)
-        first, last = self._given.get((event.event_id, event.timestamp), (None, None))
+        first, last = self._dispatch_times.get((event.event_id, event.timestamp), (None, None))
         again = last if last != first else None
         return Attempt(event.timestamp, first, again, is_queued=True)
 

@@ -8,20 +8,20 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import entities
 from dts_emulator.engine.effects import (
+    DeliverEvent,
+    DeliverToEntity,
     Effect,
-    Operate,
-    Send,
     SetTimer,
     StartChild,
     Terminate,
     Unlock,
 )
-from dts_emulator.engine.events import copy_fields, event, text_of, time_of
+from dts_emulator.engine.events import copy_fields, event, optional_string, time_of
 from dts_emulator.engine.model import Instance, Timer
-from dts_emulator.engine.outstanding import activity_ready, timer_of
+from dts_emulator.engine.recovery import offer_activity, timer_of
 
 
-def carry_out(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
+def apply_action(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
     """Record one action in the history and return what it causes; unknown ones cause nothing."""
     rule = _RULES.get(action.WhichOneof("orchestratorActionType") or "")
     return rule(instance, action, now) if rule is not None else []
@@ -33,7 +33,7 @@ def schedule_activity(instance: Instance, action: pb.OrchestratorAction, now: in
     scheduled = pb.TaskScheduledEvent(name=task.name, tags=task.tags)
     copy_fields(task, scheduled, "version", "input", "parentTraceContext")
     asked = _ask(instance, event(now, action.id, taskScheduled=scheduled), action.id)
-    return [activity_ready(instance, asked)]
+    return [offer_activity(instance, asked)]
 
 
 def create_timer(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
@@ -92,13 +92,13 @@ def send_event(instance: Instance, action: pb.OrchestratorAction, now: int) -> l
         sent.input.CopyFrom(request.data)
         raised.input.CopyFrom(request.data)
     instance.history.append(event(now, action.id, eventSent=sent))
-    return [Send(target, event(now, eventRaised=raised))]
+    return [DeliverEvent(target, event(now, eventRaised=raised))]
 
 
 def terminate_other(_: Instance, action: pb.OrchestratorAction, __: int) -> list[Effect]:
     """Terminate another instance."""
     request = action.terminateOrchestration
-    return [Terminate(request.instanceId, text_of(request, "reason"), request.recurse)]
+    return [Terminate(request.instanceId, optional_string(request, "reason"), request.recurse)]
 
 
 def send_entity_message(
@@ -122,22 +122,22 @@ def send_entity_message(
     body.parentInstanceId.value = instance.instance_id
     if kind == "entityOperationCalled":
         body.parentExecutionId.value = instance.execution_id
-        instance.waits_for[body.requestId] = recorded
+        instance.pending_tasks[body.requestId] = recorded
     else:
-        instance.waits_for[body.criticalSectionId] = recorded
-    return [Operate(target, operation)]
+        instance.pending_tasks[body.criticalSectionId] = recorded
+    return [DeliverToEntity(target, operation)]
 
 
 def signal(entity_id: str, operation: pb.HistoryEvent, due: int | None, now: int) -> list[Effect]:
     """Queue a signal for an entity now, or when it is due."""
     if due is not None and due > now:
         return [SetTimer(Timer(due, entity_id, operation))]
-    return [Operate(entity_id, operation)]
+    return [DeliverToEntity(entity_id, operation)]
 
 
 def _ask(instance: Instance, asked: pb.HistoryEvent, key: int | str) -> pb.HistoryEvent:
     instance.history.append(asked)
-    instance.waits_for[key] = asked
+    instance.pending_tasks[key] = asked
     return asked
 
 

@@ -10,28 +10,28 @@ from dts_emulator.engine.model import Activity, Timer
 
 
 @dataclass(frozen=True)
-class TurnReady:
+class OfferTurn:
     """The instance has something to give to a worker."""
 
     instance_id: str
 
 
 @dataclass(frozen=True)
-class TurnGone:
+class CancelTurn:
     """What was offered to workers for this instance counts no longer."""
 
     instance_id: str
 
 
 @dataclass(frozen=True)
-class BatchReady:
+class OfferBatch:
     """The entity has operations to give to a worker."""
 
     entity_id: str
 
 
 @dataclass(frozen=True)
-class ActivityReady:
+class OfferActivity:
     """An activity is to be offered to workers, with `version` as its filters see it."""
 
     activity: Activity
@@ -39,7 +39,7 @@ class ActivityReady:
 
 
 @dataclass(frozen=True)
-class LeaveActivity:
+class OrphanActivity:
     """An activity that has been offered is waited for no longer, and runs all the same."""
 
     activity: Activity
@@ -47,7 +47,7 @@ class LeaveActivity:
 
 
 @dataclass(frozen=True)
-class DropActivity:
+class CancelActivity:
     """An activity that has been offered need not run; what a worker makes of it counts no more."""
 
     activity: Activity
@@ -61,14 +61,14 @@ class SetTimer:
 
 
 @dataclass(frozen=True)
-class DropTimers:
+class CancelTimers:
     """The timers of this instance count no longer."""
 
     instance_id: str
 
 
 @dataclass(frozen=True)
-class Send:
+class DeliverEvent:
     """An event for an instance, if it exists.
 
     `key` names what it answers, None for news; `sender` the sub-orchestration that answers.
@@ -107,7 +107,7 @@ class StartChild:
 
 
 @dataclass(frozen=True)
-class StartOther:
+class StartDetached:
     """An orchestration that nobody waits for is to be created, if its ID is free."""
 
     started: pb.ExecutionStartedEvent
@@ -115,7 +115,7 @@ class StartOther:
 
 
 @dataclass(frozen=True)
-class ResumeChild:
+class RewindChild:
     """After a rewind, the sub-orchestration that `created` names is to run, again if it failed."""
 
     parent_id: str
@@ -124,7 +124,7 @@ class ResumeChild:
 
 
 @dataclass(frozen=True)
-class Operate:
+class DeliverToEntity:
     """An operation, or a request for the lock, is to be queued for an entity."""
 
     entity_id: str
@@ -140,28 +140,35 @@ class Unlock:
 
 
 @dataclass(frozen=True)
-class StatusChanged:
+class NotifyWaiters:
     """Clients that wait for the instance may have waited long enough."""
 
     instance_id: str
 
 
 # Delivered to another instance or entity, which may cause more.
-Delivered = (
-    Send | Terminate | TerminateChildren | StartChild | StartOther | ResumeChild | Operate | Unlock
+StateEffect = (
+    DeliverEvent
+    | Terminate
+    | TerminateChildren
+    | StartChild
+    | StartDetached
+    | RewindChild
+    | DeliverToEntity
+    | Unlock
 )
 
 # Work of the task hub: for workers, timers and waiting clients.
-Work = (
-    TurnReady
-    | TurnGone
-    | BatchReady
-    | ActivityReady
-    | LeaveActivity
-    | DropActivity
+HubEffect = (
+    OfferTurn
+    | CancelTurn
+    | OfferBatch
+    | OfferActivity
+    | OrphanActivity
+    | CancelActivity
     | SetTimer
-    | DropTimers
-    | StatusChanged
+    | CancelTimers
+    | NotifyWaiters
 )
 
-Effect = Delivered | Work
+Effect = StateEffect | HubEffect

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.effects import BatchReady, Effect, Operate, Send, SetTimer, StartOther
+from dts_emulator.engine.effects import (
+    DeliverEvent,
+    DeliverToEntity,
+    Effect,
+    OfferBatch,
+    SetTimer,
+    StartDetached,
+)
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import check_readable, copy_fields, event, time_of
 from dts_emulator.engine.failures import fail_batch, failure
@@ -63,7 +70,7 @@ def operate(entity: Entity, operation: pb.HistoryEvent, now: int) -> list[Effect
     if not entity.locked_by or entity.batch:
         return advance(entity, now)
     # Thousands may wait for the end of a lock: each was looked at when it came.
-    return [BatchReady(entity.entity_id)] if _may_run(entity, operation) else []
+    return [OfferBatch(entity.entity_id)] if _may_run(entity, operation) else []
 
 
 def advance(entity: Entity, now: int) -> list[Effect]:
@@ -74,7 +81,7 @@ def advance(entity: Entity, now: int) -> list[Effect]:
     while entity.queue and not entity.locked_by and entity.queue[0].HasField("entityLockRequested"):
         effects += _lock(entity, entity.queue.pop(0).entityLockRequested, now)
     if any(_may_run(entity, operation) for operation in _runnable(entity)):
-        effects.append(BatchReady(entity.entity_id))
+        effects.append(OfferBatch(entity.entity_id))
     return effects
 
 
@@ -88,10 +95,10 @@ def _lock(entity: Entity, request: pb.EntityLockRequestedEvent, now: int) -> lis
         passed_on.CopyFrom(request)
         passed_on.position = following
         onward = event(now, entityLockRequested=passed_on)
-        return [Operate(request.lockSet[following], onward)]
+        return [DeliverToEntity(request.lockSet[following], onward)]
     granted = pb.EntityLockGrantedEvent(criticalSectionId=request.criticalSectionId)
     news = event(now, entityLockGranted=granted)
-    return [Send(entity.locked_by, news, request.criticalSectionId)]
+    return [DeliverEvent(entity.locked_by, news, request.criticalSectionId)]
 
 
 def _runnable(entity: Entity) -> Iterator[pb.HistoryEvent]:
@@ -143,7 +150,7 @@ def settle(entity: Entity, answer: pb.EntityBatchResult, now: int) -> list[Effec
         if operation.HasField("entityOperationCalled"):
             effects.append(_reply(operation.entityOperationCalled, result, now))
     for action in answer.actions:
-        effects += _carry_out(action, now)
+        effects += _apply_action(action, now)
     return [*effects, *advance(entity, now)]
 
 
@@ -160,26 +167,28 @@ def _refuse_bad_actions(entity: Entity, answer: pb.EntityBatchResult) -> None:
         fail_batch(answer, entity.state, failure("InvalidRequest", str(error)))
 
 
-def _reply(call: pb.EntityOperationCalledEvent, result: pb.OperationResult, now: int) -> Send:
+def _reply(
+    call: pb.EntityOperationCalledEvent, result: pb.OperationResult, now: int
+) -> DeliverEvent:
     if result.HasField("failure"):
         return call_failed(call, result.failure.failureDetails, now)
     completed = pb.EntityOperationCompletedEvent(requestId=call.requestId)
     if result.success.HasField("result"):
         completed.output.CopyFrom(result.success.result)
     news = event(now, entityOperationCompleted=completed)
-    return Send(call.parentInstanceId.value, news, call.requestId)
+    return DeliverEvent(call.parentInstanceId.value, news, call.requestId)
 
 
 def call_failed(
     call: pb.EntityOperationCalledEvent, reason: pb.TaskFailureDetails, now: int
-) -> Send:
+) -> DeliverEvent:
     """Tell the caller of an operation that it has failed."""
     failed = pb.EntityOperationFailedEvent(requestId=call.requestId, failureDetails=reason)
     news = event(now, entityOperationFailed=failed)
-    return Send(call.parentInstanceId.value, news, call.requestId)
+    return DeliverEvent(call.parentInstanceId.value, news, call.requestId)
 
 
-def _carry_out(action: pb.OperationAction, now: int) -> list[Effect]:
+def _apply_action(action: pb.OperationAction, now: int) -> list[Effect]:
     """Do what an operation asks for: signal another entity, or start an orchestration."""
     if action.HasField("sendSignal"):
         request = action.sendSignal
@@ -187,7 +196,7 @@ def _carry_out(action: pb.OperationAction, now: int) -> list[Effect]:
         due = time_of(request, "scheduledTime")
         if due is not None and due > now:
             return [SetTimer(Timer(due, request.instanceId, operation))]
-        return [Operate(request.instanceId, operation)]
+        return [DeliverToEntity(request.instanceId, operation)]
     if action.HasField("startNewOrchestration"):
         start = action.startNewOrchestration
         instance_id = start.instanceId or new_id()
@@ -196,7 +205,7 @@ def _carry_out(action: pb.OperationAction, now: int) -> list[Effect]:
             orchestrationInstance=pb.OrchestrationInstance(instanceId=instance_id),
         )
         copy_fields(start, started, "version", "input", "parentTraceContext")
-        return [StartOther(started, time_of(start, "scheduledTime"))]
+        return [StartDetached(started, time_of(start, "scheduledTime"))]
     return []
 
 

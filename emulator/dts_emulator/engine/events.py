@@ -70,12 +70,12 @@ def _check_time(value: Timestamp, field: str) -> None:
         raise InvalidError(f"'{field}' is not a valid time.")
 
 
-def text(value: str | None) -> StringValue | None:
+def string_value(value: str | None) -> StringValue | None:
     """Return text as protobuf has it where it may be missing."""
     return None if value is None else StringValue(value=value)
 
 
-def text_of(message: Message, field: str) -> str | None:
+def optional_string(message: Message, field: str) -> str | None:
     """Return an optional text of a message."""
     value: str | None = getattr(message, field).value if message.HasField(field) else None
     return value
@@ -93,7 +93,7 @@ def copy_fields(source: Message, target: Message, *names: str) -> None:
             getattr(target, name).CopyFrom(getattr(source, name))
 
 
-def kind_of(item: pb.HistoryEvent) -> str:
+def event_type(item: pb.HistoryEvent) -> str:
     """Return the name of the field that says what has happened."""
     return item.WhichOneof("eventType") or ""
 
@@ -125,7 +125,7 @@ _KEYS = {
 
 def key_of(item: pb.HistoryEvent) -> int | str | None:
     """Return what an event is the answer to, None for an event that answers nothing."""
-    kind = kind_of(item)
+    kind = event_type(item)
     key: int | str | None = getattr(getattr(item, kind), _KEYS[kind]) if kind in _KEYS else None
     return key
 
@@ -137,7 +137,7 @@ def is_task_result(item: pb.HistoryEvent) -> bool:
 
 def asks_key(item: pb.HistoryEvent) -> int | str | None:
     """Return the key that the answer to an event will name, None where none is to come."""
-    match kind_of(item):
+    match event_type(item):
         case "taskScheduled" | "timerCreated" | "subOrchestrationInstanceCreated":
             return item.eventId
         case "entityOperationCalled":

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
 
 from dts_emulator.engine.errors import InvalidError
-from dts_emulator.engine.events import check_readable, kind_of
+from dts_emulator.engine.events import check_readable, event_type
 
 # Each orchestration wraps the failure of its sub-orchestration, and protobuf reads no message
 # that is nested more than 100 deep: https://protobuf.dev/programming-guides/proto-limits/
@@ -46,7 +46,7 @@ def shorten(details: pb.TaskFailureDetails) -> None:
 
 def shorten_in(news: pb.HistoryEvent) -> None:
     """Make the failure that an event reports, if it does, short enough to be read."""
-    kind = kind_of(news)
+    kind = event_type(news)
     body: Message = getattr(news, kind) if kind else news
     if "failureDetails" in body.DESCRIPTOR.fields_by_name and body.HasField("failureDetails"):
         shorten(getattr(body, "failureDetails"))  # noqa: B009, not every event has it
@@ -59,7 +59,7 @@ def check_events(events: Iterable[pb.HistoryEvent]) -> None:
         InvalidError: one of them says nothing, or nobody could read it.
     """
     for item in events:
-        if not kind_of(item):
+        if not event_type(item):
             raise InvalidError("A history event does not say what has happened.")
         shorten_in(item)
         check_readable(item)

@@ -19,7 +19,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 
 from dts_emulator.engine.errors import InvalidError
-from dts_emulator.engine.events import check_readable, kind_of
+from dts_emulator.engine.events import check_readable, event_type
 
 # The most that a compressed file may hold.
 MAX_BYTES = 256 * 1024 * 1024
@@ -149,7 +149,7 @@ def _protocol(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(event: pb.HistoryEvent) -> pb.HistoryEvent:
-    if not kind_of(event):
+    if not event_type(event):
         raise ValueError("An event of this history does not say what has happened.")
     try:
         check_readable(event)

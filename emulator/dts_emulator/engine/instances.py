@@ -5,22 +5,22 @@ from __future__ import annotations
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.effects import (
-    DropTimers,
+    CancelTimers,
+    CancelTurn,
+    DeliverEvent,
     Effect,
-    Send,
+    NotifyWaiters,
+    OfferTurn,
     SetTimer,
-    StatusChanged,
     TerminateChildren,
-    TurnGone,
-    TurnReady,
     Unlock,
 )
-from dts_emulator.engine.events import event, kind_of, text, text_of, timestamp
+from dts_emulator.engine.events import event, event_type, optional_string, string_value, timestamp
 from dts_emulator.engine.failures import failure, shorten, shorten_in
 from dts_emulator.engine.ids import new_id
 from dts_emulator.engine.model import Instance, Timer
-from dts_emulator.engine.outstanding import dropped, left_behind
-from dts_emulator.engine.tally import summarized
+from dts_emulator.engine.recovery import cancel_activities, orphan_activities
+from dts_emulator.engine.step_counts import summarize
 
 
 def create(
@@ -39,8 +39,8 @@ def create(
         execution_id=start.executionId.value,
         created_at=now,
         updated_at=now,
-        version=text_of(started, "version"),
-        input=text_of(started, "input"),
+        version=optional_string(started, "version"),
+        input=optional_string(started, "input"),
         tags=dict(started.tags),
         scheduled_start=scheduled_start,
     )
@@ -61,9 +61,9 @@ def readiness(instance: Instance) -> list[Effect]:
     """Return that a turn is ready, if there is something that a worker could do now."""
     if instance.has_ended or instance.turn is not None or instance.starts_at is not None:
         return []
-    if not (instance.inbox or instance.rewind or instance.is_due):
+    if not (instance.inbox or instance.rewind or instance.owes_turn):
         return []
-    return [TurnReady(instance.instance_id)]
+    return [OfferTurn(instance.instance_id)]
 
 
 def has_no_pending_task(instance: Instance) -> bool:
@@ -75,7 +75,7 @@ def has_no_pending_task(instance: Instance) -> bool:
         instance.status == pb.ORCHESTRATION_STATUS_RUNNING
         and bool(instance.history)
         and instance.turn is None
-        and not instance.waits_for
+        and not instance.pending_tasks
         and not readiness(instance)
     )
 
@@ -93,7 +93,7 @@ def deliver(instance: Instance, news: pb.HistoryEvent, now: int) -> list[Effect]
 
 
 def _outlives_failure(news: pb.HistoryEvent) -> bool:
-    return not kind_of(news).startswith("execution")
+    return not event_type(news).startswith("execution")
 
 
 def answer(
@@ -103,16 +103,16 @@ def answer(
 
     `sender` is the ID of the sub-orchestration that answers.
     """
-    asked = instance.waits_for.get(key)
+    asked = instance.pending_tasks.get(key)
     if asked is None or not _fits(asked, news, sender):
         return []
-    del instance.waits_for[key]
+    del instance.pending_tasks[key]
     return deliver(instance, news, now)
 
 
 def _fits(asked: pb.HistoryEvent, news: pb.HistoryEvent, sender: str) -> bool:
     """Tell an answer from one to an earlier execution, which has numbered its tasks alike."""
-    match kind_of(asked):
+    match event_type(asked):
         case "subOrchestrationInstanceCreated":
             return asked.subOrchestrationInstanceCreated.instanceId == sender
         case "timerCreated":
@@ -135,20 +135,22 @@ def terminate(instance: Instance, output: str | None, recurse: bool, now: int) -
     """Ask an instance to end. One that no worker has seen ends at once."""
     if instance.has_ended:
         return []
-    ended = pb.ExecutionTerminatedEvent(input=text(output), recurse=recurse)
+    ended = pb.ExecutionTerminatedEvent(input=string_value(output), recurse=recurse)
     news = event(now, executionTerminated=ended)
-    if not instance.is_untouched:
+    if not instance.never_dispatched:
         return deliver(instance, news, now)
-    return end_unasked(instance, pb.ORCHESTRATION_STATUS_TERMINATED, now, news, output=output)
+    return end_without_worker(
+        instance, pb.ORCHESTRATION_STATUS_TERMINATED, now, news, output=output
+    )
 
 
-def fail_unasked(instance: Instance, kind: str, message: str, now: int) -> list[Effect]:
+def fail_without_worker(instance: Instance, kind: str, message: str, now: int) -> list[Effect]:
     """Fail an instance for a reason that its worker cannot know."""
     reason = failure(kind, message)
-    return end_unasked(instance, pb.ORCHESTRATION_STATUS_FAILED, now, reason=reason)
+    return end_without_worker(instance, pb.ORCHESTRATION_STATUS_FAILED, now, reason=reason)
 
 
-def end_unasked(
+def end_without_worker(
     instance: Instance,
     status: pb.OrchestrationStatus,
     now: int,
@@ -160,7 +162,7 @@ def end_unasked(
     instance.history += [*instance.inbox, *news]
     instance.inbox.clear()
     instance.turn = None
-    return [TurnGone(instance.instance_id), *end(instance, status, now, output, reason)]
+    return [CancelTurn(instance.instance_id), *end(instance, status, now, output, reason)]
 
 
 def end(
@@ -171,7 +173,7 @@ def end(
     reason: pb.TaskFailureDetails | None,
 ) -> list[Effect]:
     """End an instance: close its history, tell its parent, give its locks back."""
-    completed = pb.ExecutionCompletedEvent(orchestrationStatus=status, result=text(output))
+    completed = pb.ExecutionCompletedEvent(orchestrationStatus=status, result=string_value(output))
     if reason is not None:
         shorten(reason)
         completed.failureDetails.CopyFrom(reason)
@@ -180,30 +182,30 @@ def end(
     instance.completed_at = instance.updated_at = now
     instance.starts_at = None
     effects: list[Effect] = [
-        StatusChanged(instance.instance_id),
+        NotifyWaiters(instance.instance_id),
         *release_locks(instance),
-        *tell_parent(instance, now),
+        *notify_parent(instance, now),
     ]
     if status == pb.ORCHESTRATION_STATUS_FAILED:
         # A rewind may want what is still under way.
         instance.inbox = [news for news in instance.inbox if _outlives_failure(news)]
     else:
         effects += _drop_what_is_open(instance)
-    if not instance.waits_for:
-        instance.summary = summarized(instance)
+    if not instance.pending_tasks:
+        instance.summary = summarize(instance)
     return effects
 
 
 def _drop_what_is_open(instance: Instance) -> list[Effect]:
     """Forget what has arrived and what is still to come for an instance that nothing rewinds."""
     is_completed = instance.status == pb.ORCHESTRATION_STATUS_COMPLETED
-    effects = left_behind(instance) if is_completed else dropped(instance)
+    effects = orphan_activities(instance) if is_completed else cancel_activities(instance)
     instance.inbox.clear()
-    instance.waits_for.clear()
-    effects.append(DropTimers(instance.instance_id))
+    instance.pending_tasks.clear()
+    effects.append(CancelTimers(instance.instance_id))
     termination = _recursive_termination(instance)
     if termination is not None:
-        output = text_of(termination, "input")
+        output = optional_string(termination, "input")
         effects.append(TerminateChildren(instance.instance_id, output))
     return effects
 
@@ -225,19 +227,19 @@ def release_locks(instance: Instance) -> list[Unlock]:
     ]
 
 
-def tell_parent(instance: Instance, now: int) -> list[Effect]:
+def notify_parent(instance: Instance, now: int) -> list[Effect]:
     """Tell the parent how its sub-orchestration has ended."""
     if instance.parent_id is None:
         return []
-    ended = outcome(instance, now)
-    return [Send(instance.parent_id, ended, instance.parent_task, instance.instance_id)]
+    ended = completion_event(instance, now)
+    return [DeliverEvent(instance.parent_id, ended, instance.parent_task, instance.instance_id)]
 
 
-def outcome(instance: Instance, now: int) -> pb.HistoryEvent:
+def completion_event(instance: Instance, now: int) -> pb.HistoryEvent:
     """Return the event that tells a parent how a sub-orchestration has ended."""
     if instance.status == pb.ORCHESTRATION_STATUS_COMPLETED:
         completed = pb.SubOrchestrationInstanceCompletedEvent(
-            taskScheduledId=instance.parent_task, result=text(instance.output)
+            taskScheduledId=instance.parent_task, result=string_value(instance.output)
         )
         return event(now, subOrchestrationInstanceCompleted=completed)
     reason = instance.failure or failure(
@@ -255,12 +257,12 @@ def sub_orchestration_failed(
     return event(now, subOrchestrationInstanceFailed=failed)
 
 
-def terminate_at_once(instance: Instance, output: str | None, now: int) -> list[Effect]:
+def terminate_without_worker(instance: Instance, output: str | None, now: int) -> list[Effect]:
     """Terminate an instance without its worker."""
-    return end_unasked(
+    return end_without_worker(
         instance,
         pb.ORCHESTRATION_STATUS_TERMINATED,
         now,
-        event(now, executionTerminated=pb.ExecutionTerminatedEvent(input=text(output))),
+        event(now, executionTerminated=pb.ExecutionTerminatedEvent(input=string_value(output))),
         output=output,
     )

@@ -23,24 +23,24 @@ ENDED = frozenset(
 class Turn:
     """What a worker has been given and has not answered yet: the first `count` of the inbox.
 
-    `parts` are the parts of an answer that comes in several messages, `size` is their bytes.
+    `chunks` are the parts of an answer that comes in several messages, `size` is their bytes.
     `first_answer` is the answer that a second run of the turn must give again.
     """
 
     started: pb.HistoryEvent
     count: int
-    parts: list[pb.OrchestratorResponse] = field(default_factory=list)
+    chunks: list[pb.OrchestratorResponse] = field(default_factory=list)
     size: int = 0
     first_answer: pb.OrchestratorResponse | None = None
 
-    def drop_parts(self) -> None:
+    def reset_chunks(self) -> None:
         """Forget the parts of an answer that have come."""
-        self.parts.clear()
+        self.chunks.clear()
         self.size = 0
 
 
 @dataclass
-class Tally:
+class StepCounts:
     """The activities of an instance, and of the sub-orchestrations that are counted in, by name.
 
     `first_at` and `last_at` are when the first and the last of them ended (nanoseconds since
@@ -57,8 +57,8 @@ class Tally:
     parts_ended: int = 0
     unstarted: int = 0
 
-    def add(self, other: Tally) -> None:
-        """Count another tally's activities in."""
+    def add(self, other: StepCounts) -> None:
+        """Count another counts's activities in."""
         self.asked.update(other.asked)
         self.done.update(other.done)
         self.failed.update(other.failed)
@@ -73,7 +73,7 @@ class Tally:
 class Summary:
     """What is known of one instance by itself: its activities, and when its first turn was."""
 
-    tally: Tally
+    counts: StepCounts
     first_turn_at: int | None
 
 
@@ -81,14 +81,14 @@ class Summary:
 class Instance:
     """An orchestration instance.
 
-    `history` is what its orchestrator has seen, `inbox` what has arrived since. `waits_for` holds
-    the events of all that it has asked for and has no answer to yet, by the key that the answer
-    will name: a task's number, an entity request's or critical section's ID. `starts_at` is set
-    until that time has come. `rewind` is the event that the next turn rewinds the history with;
-    `is_due` says that a turn is owed even if nothing has arrived. `given` tells for each activity
-    (its task's number, when it was scheduled) when a worker was given it first and last. Once
-    it has ended, and waits for nothing more, `summary` spares others to read its history. `problem`
-    says why an instance that has ended cannot be read, where its record is damaged.
+    `history` is what its orchestrator has processed, `inbox` what has arrived since.
+    `pending_tasks` holds the events of all requests that have no answer yet, by the key that the
+    answer will name: a task's number, an entity request's or critical section's ID. `starts_at`
+    is set until that time has come. `rewind` is the event that the next turn rewinds the history
+    with; `owes_turn` says that a turn is owed even if nothing has arrived. `dispatch_times` holds
+    for each activity (its task's number, when it was scheduled) when it was first and last sent
+    to a worker. Once the instance has ended and has no pending task, `summary` replaces its
+    history in lists. `problem` says why an ended instance is unreadable: its record is damaged.
     """
 
     instance_id: str
@@ -110,12 +110,12 @@ class Instance:
     completed_at: int | None = None
     history: list[pb.HistoryEvent] = field(default_factory=list)
     inbox: list[pb.HistoryEvent] = field(default_factory=list)
-    waits_for: dict[int | str, pb.HistoryEvent] = field(default_factory=dict)
+    pending_tasks: dict[int | str, pb.HistoryEvent] = field(default_factory=dict)
     turn: Turn | None = None
     rewind: pb.HistoryEvent | None = None
-    is_due: bool = False
+    owes_turn: bool = False
     trace: pb.OrchestrationTraceContext | None = None
-    given: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    dispatch_times: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     summary: Summary | None = None
     problem: str | None = None
 
@@ -125,7 +125,7 @@ class Instance:
         return self.status in ENDED
 
     @property
-    def is_untouched(self) -> bool:
+    def never_dispatched(self) -> bool:
         """Whether no worker has been given any part of this execution."""
         return not self.history and self.turn is None
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.effects import DropTimers, Effect, ResumeChild
+from dts_emulator.engine.effects import CancelTimers, Effect, RewindChild
 from dts_emulator.engine.errors import ExistsError, InvalidError, PreconditionError
 from dts_emulator.engine.events import (
     copy_fields,
     event,
     execution_started,
-    text,
-    text_of,
+    optional_string,
+    string_value,
     unanswered,
 )
 from dts_emulator.engine.ids import new_id
 from dts_emulator.engine.instances import readiness, release_locks
 from dts_emulator.engine.model import ENDED, Instance
-from dts_emulator.engine.outstanding import left_behind
+from dts_emulator.engine.recovery import orphan_activities
 
 RUNNING_STATUSES = frozenset(
     {
@@ -79,8 +79,8 @@ def restarted(instance: Instance, new_instance_id: str) -> pb.ExecutionStartedEv
     return pb.ExecutionStartedEvent(
         name=instance.name,
         orchestrationInstance=pb.OrchestrationInstance(instanceId=new_instance_id),
-        version=text(instance.version),
-        input=text(instance.input),
+        version=string_value(instance.version),
+        input=string_value(instance.input),
         tags=instance.tags,
     )
 
@@ -92,17 +92,17 @@ def continue_as_new(
     before = execution_started(instance.history)
     effects: list[Effect] = [
         *release_locks(instance),
-        *left_behind(instance),
-        DropTimers(instance.instance_id),
+        *orphan_activities(instance),
+        CancelTimers(instance.instance_id),
     ]
     instance.execution_id = new_id()
-    instance.input = text_of(completion, "result")
-    instance.version = text_of(completion, "newVersion") or instance.version
+    instance.input = optional_string(completion, "result")
+    instance.version = optional_string(completion, "newVersion") or instance.version
     instance.tags = dict(completion.tags) or instance.tags
     started = pb.ExecutionStartedEvent(
         name=instance.name,
-        version=text(instance.version),
-        input=text(instance.input),
+        version=string_value(instance.version),
+        input=string_value(instance.input),
         tags=instance.tags,
     )
     started.orchestrationInstance.instanceId = instance.instance_id
@@ -111,8 +111,8 @@ def continue_as_new(
     carried = [_restamped(item, now) for item in completion.carryoverEvents]
     instance.inbox[:0] = [event(now, executionStarted=started), *carried]
     instance.history = []
-    instance.waits_for = {}
-    instance.given = {}
+    instance.pending_tasks = {}
+    instance.dispatch_times = {}
     instance.trace = None
     return effects
 
@@ -148,18 +148,18 @@ def rewrite(instance: Instance, action: pb.RewindOrchestrationAction) -> list[Ef
     What was under way at the failure still is; the sub-orchestrations that have failed, or are
     gone, run again.
     """
-    before = instance.waits_for
+    before = instance.pending_tasks
     instance.history = list(action.newHistory)
     instance.execution_id = execution_started(
         instance.history
     ).orchestrationInstance.executionId.value
     still_open = unanswered([*instance.history, *instance.inbox])
-    instance.waits_for = {key: before.get(key, asked) for key, asked in still_open.items()}
-    instance.is_due = True
+    instance.pending_tasks = {key: before.get(key, asked) for key, asked in still_open.items()}
+    instance.owes_turn = True
     reason = _reason(instance.history)
     return [
-        ResumeChild(instance.instance_id, asked, reason)
-        for key, asked in instance.waits_for.items()
+        RewindChild(instance.instance_id, asked, reason)
+        for key, asked in instance.pending_tasks.items()
         if asked.HasField("subOrchestrationInstanceCreated") and key not in before
     ]
 

@@ -14,7 +14,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dts_emulator.engine.events import kind_of, text_of
+from dts_emulator.engine.events import event_type, optional_string
 
 END = "end"
 
@@ -63,7 +63,7 @@ class Step:
 
 def recorded_steps(events: Iterable[pb.HistoryEvent]) -> list[Step]:
     """Return the steps that history events record, the end among them, in order."""
-    steps = [_step(getattr(item, kind_of(item)), item.eventId) for item in events]
+    steps = [_step(getattr(item, event_type(item)), item.eventId) for item in events]
     return _in_order(filter(None, steps))
 
 
@@ -93,18 +93,22 @@ def _step(body: Message | None, number: int) -> Step | None:
     """Return the step of a history event's body, or of an action's: their fields are alike."""
     match body:
         case pb.TaskScheduledEvent() | pb.ScheduleTaskAction():
-            return Step("activity", body.name, number, text_of(body, "input"), _version(body))
+            return Step(
+                "activity", body.name, number, optional_string(body, "input"), _version(body)
+            )
         case pb.TimerCreatedEvent() | pb.CreateTimerAction():
             return Step("timer", "", number, details={"fire time": _moment(body.fireAt)})
         case pb.SubOrchestrationInstanceCreatedEvent() | pb.CreateSubOrchestrationAction():
             details = {"instance ID": body.instanceId, **_version(body)}
-            return Step("sub-orchestration", body.name, number, text_of(body, "input"), details)
+            return Step(
+                "sub-orchestration", body.name, number, optional_string(body, "input"), details
+            )
         case pb.EventSentEvent():
             details = {"target": body.instanceId}
-            return Step("event", body.name, number, text_of(body, "input"), details)
+            return Step("event", body.name, number, optional_string(body, "input"), details)
         case pb.SendEventAction():
             details = {"target": body.instance.instanceId}
-            return Step("event", body.name, number, text_of(body, "data"), details)
+            return Step("event", body.name, number, optional_string(body, "data"), details)
         case pb.ExecutionCompletedEvent() | pb.CompleteOrchestrationAction():
             return _end(body)
     return _entity_step(body, number)
@@ -114,11 +118,15 @@ def _entity_step(body: Message | None, number: int) -> Step | None:
     match body:
         case pb.EntityOperationCalledEvent():
             details = {"entity": body.targetInstanceId.value}
-            return Step("entity call", body.operation, number, text_of(body, "input"), details)
+            return Step(
+                "entity call", body.operation, number, optional_string(body, "input"), details
+            )
         case pb.EntityOperationSignaledEvent():
             due = _moment(body.scheduledTime) if body.HasField("scheduledTime") else ""
             details = {"entity": body.targetInstanceId.value, "scheduled time": due}
-            return Step("entity signal", body.operation, number, text_of(body, "input"), details)
+            return Step(
+                "entity signal", body.operation, number, optional_string(body, "input"), details
+            )
         case pb.EntityLockRequestedEvent():
             locks = ", ".join(body.lockSet)
             details = {"entities": locks, "critical section": body.criticalSectionId}
@@ -143,7 +151,7 @@ def _end(body: pb.ExecutionCompletedEvent | pb.CompleteOrchestrationAction) -> S
         carried = (item.eventRaised for item in body.carryoverEvents)
         details["carried events"] = ", ".join(f"{one.name}({one.input.value})" for one in carried)
     name = _ENDINGS.get(body.orchestrationStatus, str(body.orchestrationStatus))
-    return Step(END, name, payload=text_of(body, "result"), details=details)
+    return Step(END, name, payload=optional_string(body, "result"), details=details)
 
 
 def _stable(message: str) -> str:
@@ -152,7 +160,7 @@ def _stable(message: str) -> str:
 
 
 def _version(body: Message) -> dict[str, str]:
-    return {"version": text_of(body, "version") or ""}
+    return {"version": optional_string(body, "version") or ""}
 
 
 def _moment(time: Timestamp) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import entities
-from dts_emulator.engine.actions import carry_out
+from dts_emulator.engine.actions import apply_action
 from dts_emulator.engine.comparison import first_mismatch
-from dts_emulator.engine.effects import Effect, StatusChanged
+from dts_emulator.engine.effects import Effect, NotifyWaiters
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import check_readable, event, execution_started
 from dts_emulator.engine.failures import check_events, fail_turn, failure
@@ -50,7 +50,7 @@ def take(instance: Instance, now: int) -> list[pb.HistoryEvent]:
         return [instance.turn.started, *instance.inbox[: instance.turn.count]]
     started = _orchestrator_started(now) if instance.turn is None else instance.turn.started
     instance.turn = Turn(started, len(instance.inbox))
-    instance.is_due = False
+    instance.owes_turn = False
     return [started, *instance.inbox]
 
 
@@ -93,7 +93,7 @@ def check(answer: pb.OrchestratorResponse, instance: Instance) -> None:
             raise InvalidError(f"No turn may end an orchestration with the status {status}.")
 
 
-def add_part(turn: Turn | None, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
+def add_chunk(turn: Turn | None, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
     """Put an answer together that comes in parts; return it with the last one, before that None.
 
     The first part holds what concerns the whole; a first part that comes again begins anew
@@ -102,19 +102,19 @@ def add_part(turn: Turn | None, part: pb.OrchestratorResponse) -> pb.Orchestrato
     if turn is None or not part.HasField("chunkIndex"):
         return part
     if part.chunkIndex.value == 0:
-        turn.drop_parts()
-    turn.parts.append(part)
+        turn.reset_chunks()
+    turn.chunks.append(part)
     turn.size += part.ByteSize()
     if turn.size > MAX_ANSWER_BYTES:
-        turn.drop_parts()
+        turn.reset_chunks()
         return _too_large(part)
     if part.isPartial:
         return None
     whole = pb.OrchestratorResponse()
-    whole.CopyFrom(turn.parts[0])
-    for later in turn.parts[1:]:
+    whole.CopyFrom(turn.chunks[0])
+    for later in turn.chunks[1:]:
         whole.actions.extend(later.actions)
-    turn.drop_parts()
+    turn.reset_chunks()
     return whole
 
 
@@ -133,7 +133,7 @@ def settle(instance: Instance, answer: pb.OrchestratorResponse, now: int) -> lis
     if answer.HasField("orchestrationTraceContext"):
         instance.trace = answer.orchestrationTraceContext
     instance.updated_at = now
-    effects: list[Effect] = [StatusChanged(instance.instance_id)]
+    effects: list[Effect] = [NotifyWaiters(instance.instance_id)]
     instance.status = _status_after(instance, taken)
     completion: pb.CompleteOrchestrationAction | None = None
     for action in answer.actions:
@@ -142,7 +142,7 @@ def settle(instance: Instance, answer: pb.OrchestratorResponse, now: int) -> lis
         elif action.HasField("rewindOrchestration"):
             effects += rewrite(instance, action.rewindOrchestration)
         else:
-            effects += carry_out(instance, action, now)
+            effects += apply_action(instance, action, now)
     effects += _complete(instance, completion or _forced_end(taken), now)
     return [*effects, *readiness(instance)]
 

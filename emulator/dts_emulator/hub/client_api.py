@@ -10,7 +10,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from dts_emulator.engine import entities, instances, reruns
 from dts_emulator.engine.actions import signal
 from dts_emulator.engine.errors import NotFoundError
-from dts_emulator.engine.events import event, text
+from dts_emulator.engine.events import event, string_value
 from dts_emulator.engine.ids import check_instance_id, new_id
 from dts_emulator.engine.model import Entity, Instance
 from dts_emulator.engine.tags import check_tags
@@ -44,7 +44,7 @@ class Clients:
         start = started.orchestrationInstance
         start.instanceId = check_instance_id(start.instanceId or new_id())
         check_tags(started.tags)
-        with self._hub.changing():
+        with self._hub.transaction():
             reruns.check_reuse(self._hub.store.instance(start.instanceId), replaceable)
             self._hub.create_instance(started, scheduled_start)
         return start.instanceId
@@ -75,40 +75,40 @@ class Clients:
 
     def raise_event(self, instance_id: str, raised: pb.EventRaisedEvent) -> None:
         """Send an external event; an instance that has ended ignores it."""
-        with self._hub.changing():
+        with self._hub.transaction():
             news = event(self._hub.now(), eventRaised=raised)
             self._hub.change(self._existing(instance_id), instances.deliver, news)
 
     def suspend(self, instance_id: str, reason: str | None) -> None:
         """Suspend an instance; one that has ended, or is suspended, stays as it is."""
-        with self._hub.changing():
-            suspended = pb.ExecutionSuspendedEvent(input=text(reason))
+        with self._hub.transaction():
+            suspended = pb.ExecutionSuspendedEvent(input=string_value(reason))
             news = event(self._hub.now(), executionSuspended=suspended)
             self._hub.change(self._existing(instance_id), instances.deliver, news)
 
     def resume(self, instance_id: str, reason: str | None) -> None:
         """Resume an instance that is suspended; another one stays as it is."""
-        with self._hub.changing():
-            resumed = pb.ExecutionResumedEvent(input=text(reason))
+        with self._hub.transaction():
+            resumed = pb.ExecutionResumedEvent(input=string_value(reason))
             news = event(self._hub.now(), executionResumed=resumed)
             self._hub.change(self._existing(instance_id), instances.deliver, news)
 
     def terminate(self, instance_id: str, output: str | None, recurse: bool) -> None:
         """Terminate an instance that has not ended, and its sub-orchestrations if wanted."""
-        with self._hub.changing():
+        with self._hub.transaction():
             instance = self._existing(instance_id)
             self._hub.change(instance, instances.terminate, output, recurse)
 
     def skip_termination(self, instance_ids: Iterable[str], reason: str | None) -> list[str]:
         """End instances at once, without their workers; return those that cannot be ended so."""
         left: list[str] = []
-        with self._hub.changing():
+        with self._hub.transaction():
             for instance_id in instance_ids:
                 instance = self._hub.store.instance(instance_id)
                 if instance is None or instance.has_ended or self._holds_lock(instance):
                     left.append(instance_id)
                     continue
-                self._hub.change(instance, instances.terminate_at_once, reason)
+                self._hub.change(instance, instances.terminate_without_worker, reason)
         return left
 
     def _holds_lock(self, instance: Instance) -> bool:
@@ -120,7 +120,7 @@ class Clients:
 
     def restart(self, instance_id: str, with_new_id: bool) -> str:
         """Run an instance again from its start and return the ID that it runs under."""
-        with self._hub.changing():
+        with self._hub.transaction():
             instance = self._existing(instance_id)
             new_instance_id = new_id() if with_new_id else instance_id
             self._hub.create_instance(reruns.restarted(instance, new_instance_id))
@@ -128,8 +128,8 @@ class Clients:
 
     def rewind(self, instance_id: str, reason: str | None) -> None:
         """Let a failed instance go on from before its failure."""
-        with self._hub.changing():
-            news = pb.ExecutionRewoundEvent(reason=text(reason))
+        with self._hub.transaction():
+            news = pb.ExecutionRewoundEvent(reason=string_value(reason))
             self._hub.change(self._existing(instance_id), reruns.rewind, news)
 
     def history(self, instance_id: str) -> list[pb.HistoryEvent]:
@@ -150,7 +150,7 @@ class Clients:
         With `recursive`, their ended sub-orchestrations go too, and count.
         """
         purged = 0
-        with self._hub.changing():
+        with self._hub.transaction():
             todo = list(instance_ids)
             while todo:
                 instance = self._hub.store.instance(todo.pop())
@@ -170,7 +170,7 @@ class Clients:
         end = None if timeout is None else time.monotonic() + timeout
         purged = 0
         while end is None or time.monotonic() < end:
-            with self._hub.telling():
+            with self._hub.durable_read():
                 page = self._hub.store.by_completion(wanted, None, PURGE_PAGE)
                 ids = [instance.instance_id for instance in page]
             if not ids:
@@ -180,7 +180,7 @@ class Clients:
 
     def purge_entity(self, entity_id: str) -> int:
         """Forget an entity, unless it is locked or has something to do; return how many it was."""
-        with self._hub.changing():
+        with self._hub.transaction():
             entity = self._hub.store.entity(entity_id)
             if entity is None or entity.locked_by or entity.queue or entity.batch:
                 return 0
@@ -191,7 +191,7 @@ class Clients:
 
     def signal(self, entity_id: str, request: pb.SignalEntityRequest, due: int | None) -> None:
         """Queue an operation of an entity, now or when it is due."""
-        with self._hub.changing():
+        with self._hub.transaction():
             now = self._hub.now()
             operation = entities.signalled(entity_id, request.name, request, now)
             self._hub.apply(signal(entity_id, operation, due, now))

@@ -12,10 +12,10 @@ from contextlib import suppress
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import effects as fx
-from dts_emulator.engine import entities, instances, outstanding, reruns
+from dts_emulator.engine import entities, instances, recovery, reruns
 from dts_emulator.engine.actions import child_of
 from dts_emulator.engine.errors import UnavailableError
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from dts_emulator.engine.failures import failure
 from dts_emulator.engine.model import Entity, Instance
 from dts_emulator.store import Store
@@ -37,10 +37,10 @@ class Delivery:
         self._store = store
         self._now = now
 
-    def deliver(self, effect: fx.Delivered) -> Effects:
+    def deliver(self, effect: fx.StateEffect) -> Effects:
         """Change the instance or entity that an effect is for."""
         match effect:
-            case fx.Send(instance_id, event, key, sender):
+            case fx.DeliverEvent(instance_id, event, key, sender):
                 return self._send(instance_id, event, key, sender)
             case fx.Terminate(instance_id, output, recurse):
                 return self._terminate(instance_id, output, recurse)
@@ -49,11 +49,11 @@ class Delivery:
                 return [fx.Terminate(child, output, recurse=True) for child in children]
             case fx.StartChild(parent_id, task_id, started):
                 return self._start_child(parent_id, task_id, started)
-            case fx.StartOther(started, scheduled_start):
+            case fx.StartDetached(started, scheduled_start):
                 return self._start_other(started, scheduled_start)
-            case fx.ResumeChild(parent_id, created, reason):
+            case fx.RewindChild(parent_id, created, reason):
                 return self._resume_child(parent_id, created, reason)
-            case fx.Operate(entity_id, event):
+            case fx.DeliverToEntity(entity_id, event):
                 return self._operate(entity_id, event)
             case fx.Unlock(entity_id, section):
                 return self._unlock(entity_id, section)
@@ -72,13 +72,15 @@ class Delivery:
         """Delete an instance; its pending work is cancelled."""
         effects: list[fx.Effect] = []
         if not instance.has_ended:
-            ended = instances.end_unasked(instance, pb.ORCHESTRATION_STATUS_TERMINATED, self._now())
+            ended = instances.end_without_worker(
+                instance, pb.ORCHESTRATION_STATUS_TERMINATED, self._now()
+            )
             # Clients that wait for this ID wait for the instance that takes its place.
-            effects += [one for one in ended if not isinstance(one, fx.StatusChanged)]
+            effects += [one for one in ended if not isinstance(one, fx.NotifyWaiters)]
         self._store.remove(instance.instance_id)
-        effects += [fx.DropTimers(instance.instance_id), fx.TurnGone(instance.instance_id)]
+        effects += [fx.CancelTimers(instance.instance_id), fx.CancelTurn(instance.instance_id)]
         with suppress(UnavailableError):  # One that has ended and is damaged can still be deleted.
-            effects += outstanding.dropped(instance)
+            effects += recovery.cancel_activities(instance)
         return effects
 
     def put_entity(self, entity: Entity) -> None:
@@ -125,7 +127,7 @@ class Delivery:
                 "OrchestrationAlreadyExists", f"Orchestration instance '{child_id}' already exists."
             )
         event = instances.sub_orchestration_failed(task_id, reason, self._now())
-        return [fx.Send(parent_id, event, task_id, child_id)]
+        return [fx.DeliverEvent(parent_id, event, task_id, child_id)]
 
     def _start_other(
         self, started: pb.ExecutionStartedEvent, scheduled_start: int | None
@@ -144,11 +146,11 @@ class Delivery:
         if child is None:
             return [fx.StartChild(parent_id, created.eventId, child_of(parent, created))]
         if child.status != pb.ORCHESTRATION_STATUS_FAILED:
-            return instances.tell_parent(child, self._now()) if child.has_ended else ()
+            return instances.notify_parent(child, self._now()) if child.has_ended else ()
         news = pb.ExecutionRewoundEvent(
-            reason=text(reason),
-            parentExecutionId=text(parent.execution_id),
-            instanceId=text(child_id),
+            reason=string_value(reason),
+            parentExecutionId=string_value(parent.execution_id),
+            instanceId=string_value(child_id),
         )
         effects = reruns.rewind(child, news, self._now())
         self._store.put(child)

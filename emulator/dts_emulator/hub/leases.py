@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from dts_emulator.hub.work_record import WorkRecord
 
 # How long an item rests that workers keep giving back, so that they do not spin on it.
-REST_SECONDS = 1.0
+ABANDON_BACKOFF_SECONDS = 1.0
 
 
 class Kind(Enum):
@@ -36,7 +36,7 @@ class WorkItem:
 
     `token` is the completion token of the present lease, `earlier_tokens` are those of earlier
     ones with which it may still be completed. It waits since `waits_since`, and its holder was
-    sent it at `given_at`, in seconds since 1970. `is_withdrawn`: only its holder may be at it.
+    sent it at `dispatched_at`, in seconds since 1970. `is_withdrawn`: only its holder may be at it.
     """
 
     kind: Kind
@@ -50,7 +50,7 @@ class WorkItem:
     earlier_tokens: list[str] = field(default_factory=list)
     abandoned: int = 0
     waits_since: float = 0.0
-    given_at: float | None = None
+    dispatched_at: float | None = None
     is_withdrawn: bool = False
 
 
@@ -138,7 +138,7 @@ class Leases:
         number = next(self._numbers)
         item = WorkItem(kind, name, version, str(number), subject, order=number, waits_since=now)
         self._items[item.token] = item
-        self._wait(item)
+        self._enqueue(item)
         self._dispatch(kind)
         return item
 
@@ -161,9 +161,9 @@ class Leases:
         stream.outbox.put(None)
         held = sorted((i for items in stream.held.values() for i in items), key=lambda i: i.order)
         for item in held:
-            self._release(item)
+            self._unlease(item)
             if item in unsent:
-                self._wait(item)
+                self._enqueue(item)
             else:
                 self._resting[item] = now + self._grace
         for kind in Kind:
@@ -186,7 +186,7 @@ class Leases:
         for valid in (item.token, *item.earlier_tokens):
             del self._items[valid]
         if item.holder is not None:
-            self._release(item)
+            self._unlease(item)
         elif self._resting.pop(item, None) is None:
             key = item.kind, item.name, item.version
             self._waiting[key].remove(item)
@@ -204,23 +204,23 @@ class Leases:
         is_leased = item is not None and (item.holder is not None or item in self._resting)
         if item is None or item.token != token or not is_leased:
             return None
-        self._release(item)
+        self._unlease(item)
         self._resting.pop(item, None)
         item.abandoned += 1
         if item.abandoned == 1:
-            self._return(item)
+            self._requeue(item)
             return None
-        self._resting[item] = now + REST_SECONDS
+        self._resting[item] = now + ABANDON_BACKOFF_SECONDS
         self._dispatch(item.kind)
-        return now + REST_SECONDS
+        return now + ABANDON_BACKOFF_SECONDS
 
     def expire(self, now: float) -> None:
         """Let the items wait for a worker that have rested long enough."""
         for item in [item for item, end in self._resting.items() if end <= now]:
             del self._resting[item]
-            self._return(item)
+            self._requeue(item)
 
-    def _return(self, item: WorkItem) -> None:
+    def _requeue(self, item: WorkItem) -> None:
         """Let an item wait again, for a new lease with a new token."""
         if item.kind is Kind.ACTIVITY:
             # An activity is the same whenever it runs: its first result counts, whoever has it.
@@ -230,10 +230,10 @@ class Leases:
             del self._items[item.token]
         item.token = str(next(self._numbers))
         self._items[item.token] = item
-        self._wait(item)
+        self._enqueue(item)
         self._dispatch(item.kind)
 
-    def _wait(self, item: WorkItem) -> None:
+    def _enqueue(self, item: WorkItem) -> None:
         """Queue an item in the order in which it was offered, whenever it comes back."""
         queue = self._waiting.setdefault((item.kind, item.name, item.version), deque())
         if queue and queue[-1].order > item.order:
@@ -241,10 +241,10 @@ class Leases:
         else:
             queue.append(item)
 
-    def _release(self, item: WorkItem) -> None:
+    def _unlease(self, item: WorkItem) -> None:
         if item.holder is not None:
             item.holder.held[item.kind].discard(item)
-            item.last_holder, item.holder, item.given_at = item.holder, None, None
+            item.last_holder, item.holder, item.dispatched_at = item.holder, None, None
 
     def _dispatch(self, kind: Kind) -> None:
         """Lease waiting items, each to the least busy stream that accepts it.
@@ -275,11 +275,11 @@ class Leases:
         for key in sorted(keys, key=lambda key: self._turns.get(key, 0)):
             takers = [stream for stream in free if stream.accepts(*key)]
             if takers:
-                return key, min(takers, key=partial(_reluctance, self._waiting[key][0]))
+                return key, min(takers, key=partial(_load_rank, self._waiting[key][0]))
         return None
 
 
-def _reluctance(item: WorkItem, stream: WorkerStream) -> tuple[bool, int]:
+def _load_rank(item: WorkItem, stream: WorkerStream) -> tuple[bool, int]:
     """Rank a stream: one that has had the item before comes last, then the busiest."""
     return stream is item.last_holder, len(stream.held[item.kind])
 

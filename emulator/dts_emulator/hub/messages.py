@@ -5,7 +5,7 @@ from __future__ import annotations
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.errors import UnavailableError
-from dts_emulator.engine.events import text, timestamp
+from dts_emulator.engine.events import string_value, timestamp
 from dts_emulator.engine.model import Entity, Instance
 
 
@@ -19,16 +19,16 @@ def orchestration_state(instance: Instance, with_payloads: bool) -> pb.Orchestra
     state = pb.OrchestrationState(
         instanceId=instance.instance_id,
         name=instance.name,
-        version=text(instance.version),
+        version=string_value(instance.version),
         orchestrationStatus=instance.status,
         createdTimestamp=timestamp(instance.created_at),
         lastUpdatedTimestamp=timestamp(instance.updated_at),
-        input=text(instance.input) if with_payloads else None,
-        output=text(instance.output) if with_payloads else None,
-        customStatus=text(instance.custom_status),
+        input=string_value(instance.input) if with_payloads else None,
+        output=string_value(instance.output) if with_payloads else None,
+        customStatus=string_value(instance.custom_status),
         failureDetails=instance.failure,
-        executionId=text(instance.execution_id),
-        parentInstanceId=text(instance.parent_id),
+        executionId=string_value(instance.execution_id),
+        parentInstanceId=string_value(instance.parent_id),
         tags=instance.tags,
     )
     if instance.scheduled_start is not None:
@@ -63,6 +63,6 @@ def entity_metadata(entity: Entity, with_state: bool) -> pb.EntityMetadata:
         instanceId=entity.entity_id,
         lastModifiedTime=timestamp(entity.updated_at),
         backlogQueueSize=len(entity.queue),
-        lockedBy=text(entity.locked_by),
-        serializedState=text(entity.state) if with_state else None,
+        lockedBy=string_value(entity.locked_by),
+        serializedState=string_value(entity.state) if with_state else None,
     )

@@ -34,9 +34,9 @@ class SkippingClock:
         self._is_closed = False
         # Held while the clock looks at the hubs and moves: no hub joins in the middle of that.
         self._mutex = threading.Lock()
-        # Counts the calls of `look`. Held with no other lock but a hub's, and only for a moment.
-        self._looks = 0
-        self._looked = threading.Condition()
+        # Counts the calls of `refresh`. Held with no other lock but a hub's, and only for a moment.
+        self._refreshes = 0
+        self._refreshed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
         self._thread.start()
 
@@ -48,18 +48,18 @@ class SkippingClock:
         """Skip only the time in which this task hub too only waits."""
         with self._mutex:
             self._hubs.append(hub)
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Say that a task hub may have nothing to do any more. Called under any hub's lock."""
-        with self._looked:
-            self._looks += 1
-            self._looked.notify_all()
+        with self._refreshed:
+            self._refreshes += 1
+            self._refreshed.notify_all()
 
     def close(self) -> None:
         """Skip no more."""
         self._is_closed = True
-        self.look()
+        self.refresh()
         self._thread.join()
 
     @contextmanager
@@ -72,7 +72,7 @@ class SkippingClock:
         finally:
             with self._mutex:
                 self._holds -= 1
-            self.look()
+            self.refresh()
 
     def advance(self, by: timedelta, *, wait: bool, timeout: float) -> None:
         """Move the clock forward; see `Emulator.advance`."""
@@ -84,9 +84,9 @@ class SkippingClock:
                 self._move_to(target)
             return
         end = time.monotonic() + timeout
-        seen = self._looks
+        seen = self._refreshes
         while not self._has_reached(target):
-            before, seen = seen, self._wait_for_look(seen, max(0, end - time.monotonic()))
+            before, seen = seen, self._wait_for_refresh(seen, max(0, end - time.monotonic()))
             if seen == before:
                 raise TimeoutError(
                     f"The clock waits for work in progress: {self._work()}. Check that a worker "
@@ -100,7 +100,7 @@ class SkippingClock:
                 locks.enter_context(hub.lock)
             if self._is_closed:
                 raise RuntimeError("The emulator has stopped.")
-            if not all(hub.only_waits for hub in self._hubs):
+            if not all(hub.is_idle for hub in self._hubs):
                 return False
             due = self._next_due()
             self._move_to(target if due is None else min(due, target))
@@ -116,21 +116,21 @@ class SkippingClock:
     def _run(self) -> None:
         seen = -1
         while not self._is_closed:
-            seen = self._wait_for_look(seen)
+            seen = self._wait_for_refresh(seen)
             self._skip()
 
-    def _wait_for_look(self, seen: int, timeout: float | None = None) -> int:
-        """Wait for the next call of `look` after the first `seen` ones; return their number."""
-        with self._looked:
-            self._looked.wait_for(lambda: self._looks != seen, timeout)
-            return self._looks
+    def _wait_for_refresh(self, seen: int, timeout: float | None = None) -> int:
+        """Wait for the next call of `refresh` after the first `seen` ones; return their number."""
+        with self._refreshed:
+            self._refreshed.wait_for(lambda: self._refreshes != seen, timeout)
+            return self._refreshes
 
     def _skip(self) -> None:
         with self._mutex, ExitStack() as locks:
             # Nobody else holds two of them.
             for hub in self._hubs:
                 locks.enter_context(hub.lock)
-            if self._is_closed or self._holds or not all(hub.only_waits for hub in self._hubs):
+            if self._is_closed or self._holds or not all(hub.is_idle for hub in self._hubs):
                 return
             # From here on nothing fires but what the clock itself reaches.
             due = self._next_due()
@@ -144,4 +144,4 @@ class SkippingClock:
     def _move_to(self, moment: int) -> None:
         self._skipped += max(0, moment - self.now())
         for hub in self._hubs:
-            hub.timers.look()
+            hub.timers.wake()

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import effects as fx
-from dts_emulator.engine import entities, instances, outstanding
+from dts_emulator.engine import entities, instances, recovery
 from dts_emulator.engine.errors import InvalidError, UnavailableError
 from dts_emulator.engine.events import MICROSECOND, SECOND
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
-from dts_emulator.engine.pace import pause_before_turn
+from dts_emulator.engine.result_batching import batching_delay
 from dts_emulator.hub.delivery import Delivery
 from dts_emulator.hub.leases import Kind, Leases, WorkerStream, WorkItem
 from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
 from dts_emulator.hub.timers import Timers
 from dts_emulator.hub.waiters import Waiters
-from dts_emulator.store import Left, Store
+from dts_emulator.store import OrphanedActivity, Store
 from dts_emulator.store.memory import MemoryStore
 
 logger = logging.getLogger("emulator")
@@ -33,7 +33,7 @@ Effects = Iterable[fx.Effect]
 
 
 @dataclass(frozen=True)
-class EndOfPause:
+class BatchingDelayOver:
     """A turn has waited long enough for more results."""
 
     instance_id: str
@@ -52,7 +52,7 @@ class TaskHub:
         max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
         store: where the state is kept; in memory if it is not given.
         clock: returns the time in nanoseconds since 1970.
-        settled: called when there may be nothing to do any more but to wait.
+        on_idle: called when there may be nothing to do any more but to wait.
         check_determinism: whether each turn runs twice, to compare the answers.
     """
 
@@ -64,7 +64,7 @@ class TaskHub:
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         store: Store | None = None,
         clock: Callable[[], int] = time.time_ns,
-        settled: Callable[[], None] = lambda: None,
+        on_idle: Callable[[], None] = lambda: None,
         check_determinism: bool = False,
     ) -> None:
         self.name = name
@@ -76,43 +76,43 @@ class TaskHub:
         # A worker may still answer with a completion token of an emulator that is gone.
         first_token = random.SystemRandom().getrandbits(60)
         self.leases = Leases(lease_grace, itertools.count(first_token))
-        self.waiters = Waiters(self.store.when_kept)
-        self.timers = Timers(self._fire, clock, settled)
-        self._settled = settled
+        self.waiters = Waiters(self.store.when_flushed)
+        self.timers = Timers(self._fire, clock, on_idle)
+        self._on_idle = on_idle
         self.is_closed = False
         self._turns: dict[str, WorkItem] = {}
         self._batches: dict[str, WorkItem] = {}
         # By the event that has asked for it, which is the same object wherever it is.
         self._activities: dict[int, WorkItem] = {}
-        self._pauses: set[str] = set()
+        self._batching: set[str] = set()
         self._delivery = Delivery(self.store, clock)
         with self.lock:
-            self._go_on()
+            self._recover()
 
-    def _go_on(self) -> None:
+    def _recover(self) -> None:
         """Arrange again what was under way when the store's last emulator ended."""
         for instance in self.store.active():
-            self.apply(outstanding.resume(instance))
-        for left in self.store.left():
-            self.offer_activity(left.activity, left.version)
+            self.apply(recovery.effects_after_restart(instance))
+        for orphan in self.store.orphans():
+            self.offer_activity(orphan.activity, orphan.version)
         for entity in self.store.active_entities():
             self.change_entity(entity.entity_id, entities.advance)
         for timer in self.store.timers():
             self.timers.set(timer.due, timer.target, timer)
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Hold the lock for a change that is kept for good before the block is left.
 
         Raises:
             UnavailableError: it cannot be kept at present.
         """
-        self.store.check()
-        with self.telling():
+        self.store.ensure_writable()
+        with self.durable_read():
             yield
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def durable_read(self) -> Iterator[None]:
         """Hold the lock for an answer, or a refusal, that tells of the state.
 
         What it tells is kept for good before the block is left.
@@ -124,7 +124,7 @@ class TaskHub:
             with self.lock:
                 yield
         finally:
-            self.store.keep()
+            self.store.flush()
 
     def close(self) -> None:
         """End every worker's stream and every client's wait."""
@@ -172,7 +172,7 @@ class TaskHub:
         todo = deque(effects)
         while todo:
             effect = todo.popleft()
-            if not isinstance(effect, fx.Delivered):
+            if not isinstance(effect, fx.StateEffect):
                 self._arrange(effect)
                 continue
             try:
@@ -183,27 +183,27 @@ class TaskHub:
                     "Dropped a %s of an unreadable record: %s", type(effect).__name__, error
                 )
 
-    def _arrange(self, effect: fx.Work) -> None:
+    def _arrange(self, effect: fx.HubEffect) -> None:
         match effect:
-            case fx.TurnReady(instance_id):
+            case fx.OfferTurn(instance_id):
                 self.offer_turn(instance_id)
-            case fx.TurnGone(instance_id):
+            case fx.CancelTurn(instance_id):
                 self._withdraw_turn(instance_id)
-            case fx.BatchReady(entity_id):
+            case fx.OfferBatch(entity_id):
                 self.offer_batch(entity_id)
-            case fx.ActivityReady(activity, version):
+            case fx.OfferActivity(activity, version):
                 self.offer_activity(activity, version)
-            case fx.LeaveActivity(activity, version):
-                self.store.leave(Left(activity, version))
-            case fx.DropActivity(activity):
+            case fx.OrphanActivity(activity, version):
+                self.store.keep_orphan(OrphanedActivity(activity, version))
+            case fx.CancelActivity(activity):
                 self._withdraw_activity(activity)
             case fx.SetTimer(timer):
                 self.timers.set(timer.due, timer.target, timer)
                 if timer.target.startswith("@"):
                     self.store.put_timer(timer)
-            case fx.DropTimers(instance_id):
+            case fx.CancelTimers(instance_id):
                 self.timers.drop(instance_id)
-            case fx.StatusChanged(instance_id):
+            case fx.NotifyWaiters(instance_id):
                 instance = self.store.instance(instance_id)
                 if instance is not None:
                     self.waiters.notify(instance)
@@ -215,12 +215,12 @@ class TaskHub:
         instance = self.store.instance(instance_id)
         if instance is None or instance_id in self._turns:
             return
-        pause = pause_before_turn(instance)
-        if not pause:
+        delay = batching_delay(instance)
+        if not delay:
             self._offer_now(instance)
-        elif instance_id not in self._pauses:
-            self._pauses.add(instance_id)
-            self.timers.set(self.now() + pause, "", EndOfPause(instance_id))
+        elif instance_id not in self._batching:
+            self._batching.add(instance_id)
+            self.timers.set(self.now() + delay, "", BatchingDelayOver(instance_id))
 
     def offer_batch(self, entity_id: str) -> None:
         """Let workers have the operations of an entity that can run."""
@@ -281,13 +281,13 @@ class TaskHub:
         """Remove a work item that has been answered, or whose answer is no longer needed."""
         self.leases.complete(item.token)
         if isinstance(item.subject, Activity):
-            self.store.remove_left(item.subject)
+            self.store.remove_orphan(item.subject)
             self._activities.pop(id(item.subject.scheduled), None)
         elif item.kind is Kind.ORCHESTRATOR:
             self._turns.pop(str(item.subject), None)
         elif item.kind is Kind.ENTITY:
             self._batches.pop(str(item.subject), None)
-        self._settled()
+        self._on_idle()
 
     def _withdraw_turn(self, instance_id: str) -> None:
         """Take back what workers were offered, or have, of an instance."""
@@ -307,10 +307,10 @@ class TaskHub:
     # Time
 
     @property
-    def only_waits(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing happens before a client calls or a timer is due. Under the lock."""
-        has_work = self._pauses or any(True for _ in self.leases.items())
-        return not has_work and self.timers.only_waits()
+        has_work = self._batching or any(True for _ in self.leases.items())
+        return not has_work and self.timers.is_idle()
 
     def _expire_at(self, seconds: float | None) -> None:
         """Look at the leases again at a time in seconds since 1970, None for never."""
@@ -323,18 +323,18 @@ class TaskHub:
             match what:
                 case LeasesExpire():
                     self.leases.expire(self.now() / SECOND)
-                case EndOfPause(instance_id):
-                    self._end_pause(instance_id)
+                case BatchingDelayOver(instance_id):
+                    self._end_batching(instance_id)
                 case Timer(target=target, event=event) if target.startswith("@"):
                     self.store.remove_timer(what)
-                    self.apply([fx.Operate(target, event)])
+                    self.apply([fx.DeliverToEntity(target, event)])
                 case Timer(target=target, event=event):
                     instance = self.store.instance(target)
                     if instance is not None:
                         self.change(instance, instances.fire, event)
 
-    def _end_pause(self, instance_id: str) -> None:
-        self._pauses.discard(instance_id)
+    def _end_batching(self, instance_id: str) -> None:
+        self._batching.discard(instance_id)
         instance = self.store.instance(instance_id)
         if instance is None or instance_id in self._turns or not instances.readiness(instance):
             return

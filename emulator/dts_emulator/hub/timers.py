@@ -84,13 +84,13 @@ class Timers:
             self._skip_dropped()
             return self._heap[0][0] if self._heap else None
 
-    def only_waits(self) -> bool:
+    def is_idle(self) -> bool:
         """Return whether nothing is due and nothing is being fired."""
         with self._changed:
             due = self.next_due()
             return not self._is_firing and (due is None or due > self._clock())
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Look at the clock now: it may have been set forward."""
         with self._changed:
             self._changed.notify()

@@ -36,12 +36,12 @@ class Waiters:
     """The clients that wait for instances of one task hub. Called under the task hub's lock.
 
     Args:
-        when_kept: calls what it is given once the present state is kept, with None, or with the
+        when_flushed: calls what it is given once the present state is kept, with None, or with the
             reason why it cannot be.
     """
 
-    def __init__(self, when_kept: Callable[[Callable[[str | None], None]], None]) -> None:
-        self._when_kept = when_kept
+    def __init__(self, when_flushed: Callable[[Callable[[str | None], None]], None]) -> None:
+        self._when_kept = when_flushed
         self._numbers = itertools.count()
         self._waiting: dict[str, dict[int, Waiter]] = {}
         self._senders = Senders()

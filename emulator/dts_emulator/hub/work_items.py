@@ -10,7 +10,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
 from dts_emulator.engine import entities, instances, turns
-from dts_emulator.engine.events import copy_fields, nanoseconds, text
+from dts_emulator.engine.events import copy_fields, nanoseconds, string_value
 from dts_emulator.engine.model import Activity, Instance
 from dts_emulator.hub.leases import Kind, WorkerStream, WorkItem
 from dts_emulator.hub.limits import MAX_MESSAGE_BYTES
@@ -27,14 +27,14 @@ DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
 STREAMED_BYTES = 1024 * 1024
 
 
-class WorkMessages:
+class WorkItemBuilder:
     """Builds the messages of one task hub's work items, under its lock."""
 
     def __init__(self, hub: TaskHub) -> None:
         self._hub = hub
         self._known_as_large: WeakSet[Instance] = WeakSet()
 
-    def of(self, item: WorkItem, stream: WorkerStream) -> pb.WorkItem | None:
+    def build(self, item: WorkItem, stream: WorkerStream) -> pb.WorkItem | None:
         """Return an item's message for a stream, None where what it is about is over."""
         match item.kind:
             case Kind.ORCHESTRATOR:
@@ -49,7 +49,7 @@ class WorkMessages:
             return None
         request = pb.OrchestratorRequest(
             instanceId=instance.instance_id,
-            executionId=text(instance.execution_id),
+            executionId=string_value(instance.execution_id),
             pastEvents=instance.history,
             newEvents=turns.take(instance, self._hub.now()),
             # Without it, workers of the .NET SDK take entities for unsupported.
@@ -76,7 +76,7 @@ class WorkMessages:
                 f"The orchestration's next turn has {size:,} bytes, and a message to a worker "
                 f"takes at most {MAX_MESSAGE_BYTES:,} bytes. Split the orchestration."
             )
-            self._hub.change(instance, instances.fail_unasked, "TurnTooLarge", problem)
+            self._hub.change(instance, instances.fail_without_worker, "TurnTooLarge", problem)
 
     def _activity_message(self, item: WorkItem) -> pb.WorkItem | None:
         assert isinstance(item.subject, Activity)
@@ -89,7 +89,7 @@ class WorkMessages:
         request = pb.ActivityRequest(
             name=scheduled.name,
             orchestrationInstance=pb.OrchestrationInstance(
-                instanceId=instance.instance_id, executionId=text(instance.execution_id)
+                instanceId=instance.instance_id, executionId=string_value(instance.execution_id)
             ),
             taskId=item.subject.scheduled.eventId,
             tags=scheduled.tags,
@@ -101,8 +101,8 @@ class WorkMessages:
         """Remember when a worker was given an activity: what comes before is waiting."""
         now = self._hub.now()
         key = scheduled.eventId, nanoseconds(scheduled.timestamp)
-        first, _ = instance.given.pop(key, (now, now))
-        instance.given[key] = first, now  # What is noted last comes last.
+        first, _ = instance.dispatch_times.pop(key, (now, now))
+        instance.dispatch_times[key] = first, now  # What is noted last comes last.
         self._hub.store.put(instance)
 
     def _batch_message(self, item: WorkItem) -> pb.WorkItem | None:
@@ -113,7 +113,7 @@ class WorkMessages:
         self._hub.put_entity(entity)
         request = pb.EntityRequest(
             instanceId=entity.entity_id,
-            entityState=text(entity.state),
+            entityState=string_value(entity.state),
             operationRequests=operations,
         )
         return pb.WorkItem(completionToken=item.token, entityRequestV2=request)

@@ -19,7 +19,7 @@ from dts_emulator.engine.model import Activity, Instance
 from dts_emulator.hub.leases import Kind, WorkerStream, WorkItem
 from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.work_items import WorkMessages
+from dts_emulator.hub.work_items import WorkItemBuilder
 
 logger = logging.getLogger("emulator")
 
@@ -32,7 +32,7 @@ class Workers:
 
     def __init__(self, hub: TaskHub) -> None:
         self._hub = hub
-        self._messages = WorkMessages(hub)
+        self._builder = WorkItemBuilder(hub)
         self._known_as_silent: WeakSet[Instance] = WeakSet()
 
     # Streams
@@ -64,8 +64,8 @@ class Workers:
             if item is None:
                 return None
             with self._hub.lock:
-                item.given_at = self._seconds()
-                message = self._messages.of(item, stream) if item.holder is stream else None
+                item.dispatched_at = self._seconds()
+                message = self._builder.build(item, stream) if item.holder is stream else None
                 if message is None and item.holder is stream:
                     self._hub.remove_work_item(item)
             if message is not None:
@@ -89,7 +89,7 @@ class Workers:
             if answer.requiresHistory:
                 self.abandon(answer.completionToken)
                 return
-            whole = turns.add_part(instance.turn, answer)
+            whole = turns.add_chunk(instance.turn, answer)
             if whole is None:
                 return
             if self._hub.check_determinism and turns.keep_first_answer(instance, whole):
@@ -128,7 +128,7 @@ class Workers:
                 fail_activity(answer, _too_large(f"Activity '{item.name}': {problem}"))
             self._hub.complete_work_item(item)
             instance = self._hub.store.instance(instance_id)
-            if instance is not None and instance.waits_for.get(asked.eventId) is asked:
+            if instance is not None and instance.pending_tasks.get(asked.eventId) is asked:
                 news = _activity_ended(answer, self._hub.now())
                 self._hub.change(instance, instances.answer, asked.eventId, news)
 
@@ -179,7 +179,7 @@ class Workers:
         return self._hub.now() / SECOND
 
 
-def new_stream(request: pb.GetWorkItemsRequest, peer: str = "") -> WorkerStream:
+def worker_stream_from(request: pb.GetWorkItemsRequest, peer: str = "") -> WorkerStream:
     """Return the stream of a worker: what it accepts, and how much it may hold (0 = no limit)."""
     return WorkerStream(
         limits={

@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.events import kind_of
+from dts_emulator.engine.events import event_type
 from dts_emulator.engine.steps import END, STEP_EVENTS, Step, recorded_steps
 
 # Failures with which the scheduler itself replaces an answer, or ends an instance without one.
@@ -72,7 +72,7 @@ def history_of(events: Iterable[pb.HistoryEvent]) -> History | None:
 def _without_traces(event: pb.HistoryEvent) -> pb.HistoryEvent:
     copy = pb.HistoryEvent()
     copy.CopyFrom(event)
-    body = getattr(copy, kind_of(copy))
+    body = getattr(copy, event_type(copy))
     for name in _TRACE_FIELDS:
         if name in body.DESCRIPTOR.fields_by_name:
             body.ClearField(name)
@@ -138,7 +138,7 @@ def _replayable(
 
 
 def _is_delivered(event: pb.HistoryEvent) -> bool:
-    kind = kind_of(event)
+    kind = event_type(event)
     return kind not in STEP_EVENTS and kind not in ("executionCompleted", "orchestratorCompleted")
 
 
@@ -148,7 +148,7 @@ def _before_termination(
     if not asked:
         # What else stands here may have arrived after the turn.
         known = ("orchestratorStarted", "executionStarted")
-        return [event for event in delivered if kind_of(event) in known], asked
+        return [event for event in delivered if event_type(event) in known], asked
     if any(event.HasField("executionTerminated") for event in delivered[:-1]):
         return None
     if delivered[-1].HasField("executionTerminated"):

@@ -20,11 +20,11 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message_factory import GetMessageClass
 
 from dts_emulator.engine.model import Turn
-from dts_emulator.engine.turns import add_part
+from dts_emulator.engine.turns import add_chunk
 from dts_emulator.hub.leases import Kind, WorkerStream
 from dts_emulator.hub.limits import MAX_MESSAGE_BYTES
 from dts_emulator.hub.work_items import DEFAULT_MESSAGE_BYTES, STREAMED_BYTES
-from dts_emulator.hub.worker_api import HEALTH_PING_SECONDS, new_stream
+from dts_emulator.hub.worker_api import HEALTH_PING_SECONDS, worker_stream_from
 
 SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
 
@@ -184,7 +184,7 @@ class ReplayServer:
             if asked is None or not self._may_take(stream):
                 return pb.WorkItem(healthPing=pb.HealthPing())
             asked.holder, asked.token = stream, str(next(self._tokens))
-            asked.turn.drop_parts()
+            asked.turn.reset_chunks()
             return pb.WorkItem(
                 completionToken=asked.token, orchestratorRequest=_sent(asked.request, stream)
             )
@@ -216,7 +216,7 @@ class ReplayServer:
     def _get_work_items(
         self, request: pb.GetWorkItemsRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WorkItem]:
-        stream = new_stream(request, context.peer())
+        stream = worker_stream_from(request, context.peer())
         if not context.add_callback(lambda: self._leave(stream)):
             return
         with self._changed:
@@ -252,7 +252,7 @@ class ReplayServer:
                 if answer.requiresHistory:
                     self._give_back(asked)
                 else:
-                    asked.answer = add_part(asked.turn, answer)
+                    asked.answer = add_chunk(asked.turn, answer)
                 self._changed.notify_all()
         return pb.CompleteTaskResponse()
 

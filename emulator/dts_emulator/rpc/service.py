@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue
 
 from dts_emulator.engine.errors import InvalidError
-from dts_emulator.engine.events import copy_fields, text_of, time_of
+from dts_emulator.engine.events import copy_fields, optional_string, time_of
 from dts_emulator.engine.ids import check_entity_id
 from dts_emulator.engine.model import Instance
 from dts_emulator.engine.reruns import replaceable_statuses
@@ -24,7 +24,7 @@ from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.messages import entity_metadata, instance_response
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.waiters import Answer, Waiter
-from dts_emulator.hub.worker_api import Workers, new_stream
+from dts_emulator.hub.worker_api import Workers, worker_stream_from
 from dts_emulator.rpc import queries
 
 Call = grpc.ServicerContext
@@ -66,7 +66,7 @@ class Service:
 
     def GetInstance(self, request: pb.GetInstanceRequest, _: Call) -> pb.GetInstanceResponse:
         """Return an instance's state, or that there is none."""
-        with self._hub.telling():
+        with self._hub.durable_read():
             instance = self._clients.find(request.instanceId)
             if instance is None:
                 return pb.GetInstanceResponse(exists=False)
@@ -77,7 +77,7 @@ class Service:
     ) -> pb.RewindInstanceResponse:
         """Let a failed instance go on from before its failure."""
         self._refuse_oversized(request)
-        self._clients.rewind(request.instanceId, text_of(request, "reason"))
+        self._clients.rewind(request.instanceId, optional_string(request, "reason"))
         return pb.RewindInstanceResponse()
 
     def RestartInstance(
@@ -110,34 +110,34 @@ class Service:
     def TerminateInstance(self, request: pb.TerminateRequest, _: Call) -> pb.TerminateResponse:
         """Terminate an instance that has not ended."""
         self._refuse_oversized(request)
-        output = text_of(request, "output")
+        output = optional_string(request, "output")
         self._clients.terminate(request.instanceId, output, request.recursive)
         return pb.TerminateResponse()
 
     def SuspendInstance(self, request: pb.SuspendRequest, _: Call) -> pb.SuspendResponse:
         """Suspend an instance."""
         self._refuse_oversized(request)
-        self._clients.suspend(request.instanceId, text_of(request, "reason"))
+        self._clients.suspend(request.instanceId, optional_string(request, "reason"))
         return pb.SuspendResponse()
 
     def ResumeInstance(self, request: pb.ResumeRequest, _: Call) -> pb.ResumeResponse:
         """Resume a suspended instance."""
         self._refuse_oversized(request)
-        self._clients.resume(request.instanceId, text_of(request, "reason"))
+        self._clients.resume(request.instanceId, optional_string(request, "reason"))
         return pb.ResumeResponse()
 
     def QueryInstances(
         self, request: pb.QueryInstancesRequest, _: Call
     ) -> pb.QueryInstancesResponse:
         """List instances by creation time, in pages that fit into one message."""
-        with self._hub.telling():
+        with self._hub.durable_read():
             return queries.instances(self._hub.store, request.query)
 
     def ListInstanceIds(
         self, request: pb.ListInstanceIdsRequest, _: Call
     ) -> pb.ListInstanceIdsResponse:
         """List the IDs of ended instances by completion time, in pages."""
-        with self._hub.telling():
+        with self._hub.durable_read():
             return queries.instance_ids(self._hub.store, request)
 
     def PurgeInstances(
@@ -160,7 +160,7 @@ class Service:
 
     def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Call) -> Iterator[pb.WorkItem]:
         """Stream work items to a worker, never more at once than it says it can hold."""
-        stream = new_stream(request, context.peer())
+        stream = worker_stream_from(request, context.peer())
         if context.add_callback(lambda: self._workers.disconnect(stream)):
             yield from self._workers.connect(stream)
 
@@ -188,7 +188,7 @@ class Service:
     ) -> Iterator[pb.HistoryChunk]:
         """Stream an instance's history, in chunks that fit into one message."""
         # A worker that runs a turn asks for what its work item leaves out.
-        reading = self._hub.lock if request.forWorkItemProcessing else self._hub.telling()
+        reading = self._hub.lock if request.forWorkItemProcessing else self._hub.durable_read()
         with reading:
             events = self._clients.history(request.instanceId)
         return queries.history_chunks(events)
@@ -202,7 +202,7 @@ class Service:
 
     def GetEntity(self, request: pb.GetEntityRequest, _: Call) -> pb.GetEntityResponse:
         """Return an entity; one without state does not exist."""
-        with self._hub.telling():
+        with self._hub.durable_read():
             entity = self._clients.entity(request.instanceId)
             if entity is None:
                 return pb.GetEntityResponse(exists=False)
@@ -211,7 +211,7 @@ class Service:
 
     def QueryEntities(self, request: pb.QueryEntitiesRequest, _: Call) -> pb.QueryEntitiesResponse:
         """List entities, in pages that fit into one message; those without state if asked to."""
-        with self._hub.telling():
+        with self._hub.durable_read():
             return queries.entities(self._hub.store, request.query)
 
     def CleanEntityStorage(
@@ -249,7 +249,7 @@ class Service:
         """Terminate instances without their workers; answer those where that cannot be."""
         ids = request.instanceBatch.instanceIds
         _refuse_too_many(len(ids))
-        left = self._clients.skip_termination(ids, text_of(request, "reason"))
+        left = self._clients.skip_termination(ids, optional_string(request, "reason"))
         return pb.SkipGracefulOrchestrationTerminationsResponse(unterminatedInstanceIds=left)
 
     def _wait(

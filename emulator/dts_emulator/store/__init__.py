@@ -83,7 +83,7 @@ def _is_between(time: int | None, start: int | None, end: int | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Left:
+class OrphanedActivity:
     """An activity that has been offered with a version, and that nobody waits for any more."""
 
     activity: Activity
@@ -167,11 +167,11 @@ class Store(Protocol):
     def remove_timer(self, timer: Timer) -> None:
         """Forget a timer; one that was not put is no error."""
 
-    def leave(self, left: Left) -> None:
+    def keep_orphan(self, orphan: OrphanedActivity) -> None:
         """Keep an activity of which no instance's history tells any more."""
 
-    def remove_left(self, activity: Activity) -> None:
-        """Forget an activity; one that was not left is no error."""
+    def remove_orphan(self, activity: Activity) -> None:
+        """Forget an activity; one that was not kept is no error."""
 
     # What an emulator that starts finds
 
@@ -184,26 +184,26 @@ class Store(Protocol):
     def timers(self) -> Iterable[Timer]:
         """Return the timers that were put."""
 
-    def left(self) -> Iterable[Left]:
-        """Return the activities that were left."""
+    def orphans(self) -> Iterable[OrphanedActivity]:
+        """Return the orphaned activities."""
 
     # Keeping
 
-    def check(self) -> None:
+    def ensure_writable(self) -> None:
         """Refuse a change that cannot be kept. Called before it is made.
 
         Raises:
             UnavailableError: nothing can be kept at present.
         """
 
-    def keep(self) -> None:
+    def flush(self) -> None:
         """Wait until all that was put is kept for good. Called without the task hub's lock.
 
         Raises:
             UnavailableError: that cannot be now; it will be once the problem is over.
         """
 
-    def when_kept(self, done: Callable[[str | None], None]) -> None:
+    def when_flushed(self, done: Callable[[str | None], None]) -> None:
         """Call `done` with None once all that was put is kept for good, from any thread.
 
         When that cannot be now, it is called with the reason.

@@ -13,9 +13,9 @@ from typing import Any
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
-from dts_emulator.engine.model import Entity, Instance, Summary, Tally
+from dts_emulator.engine.model import Entity, Instance, StepCounts, Summary
 from dts_emulator.store import search_text
-from dts_emulator.store.trail import Given
+from dts_emulator.store.trail import Dispatch
 
 INSTANCE_COLUMNS = (
     "number", "hub", "id", "status", "created_at", "updated_at", "completed_at", "name", "search",
@@ -36,7 +36,7 @@ class Part(IntEnum):
     HISTORY = 0
     INBOX = 1
     QUEUE = 2
-    GIVEN = 3
+    DISPATCH_TIMES = 3
     INPUT = 4
     OUTPUT = 5
 
@@ -44,7 +44,7 @@ class Part(IntEnum):
 def is_active(item: Instance | Entity) -> bool:
     """Return whether something is still to come of an instance or entity."""
     if isinstance(item, Instance):
-        return not item.has_ended or bool(item.waits_for)
+        return not item.has_ended or bool(item.pending_tasks)
     return bool(item.queue or item.batch)
 
 
@@ -58,7 +58,7 @@ def instance_row(instance: Instance, number: int, hub: int, trails: tuple[int, i
         instance.custom_status, instance.tags,
         instance.failure, instance.trace, instance.rewind,
         # A turn that a worker has is offered to another one after the emulator's end.
-        int(instance.is_due or instance.turn is not None), int(is_active(instance)), *trails,
+        int(instance.owes_turn or instance.turn is not None), int(is_active(instance)), *trails,
         instance.summary,
     ]  # fmt: skip
 
@@ -81,15 +81,18 @@ def finished_row(row: list[Any]) -> list[Any]:
 def _value(value: Any) -> Any:
     if isinstance(value, Message):
         return value.SerializeToString()
-    return json.dumps(value, default=vars) if isinstance(value, dict | Summary) else value
+    if isinstance(value, Summary):
+        # The file format's keys are older than the fields' names.
+        return json.dumps({"tally": vars(value.counts), "first_turn_at": value.first_turn_at})
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def body_of(kind: Part, content: Any) -> bytes:
-    """Return the bytes of a part: of a list of events, or of what was given, or of text."""
+    """Return the bytes of a part: of a list of events, or of what was times, or of text."""
     if kind in (Part.INPUT, Part.OUTPUT):
         return str(content).encode()
-    if kind is Part.GIVEN:
-        return pack(f"<{4 * len(content)}q", *chain.from_iterable(map(_stored_given, content)))
+    if kind is Part.DISPATCH_TIMES:
+        return pack(f"<{4 * len(content)}q", *chain.from_iterable(map(_stored_dispatch, content)))
     return pb.HistoryChunk(events=content).SerializeToString()
 
 
@@ -102,25 +105,25 @@ def events_of(chunks: Iterable[tuple[int, bytes]], first: int) -> list[pb.Histor
     return events
 
 
-def given_of(bodies: Iterable[bytes]) -> dict[tuple[int, int], tuple[int, int]]:
-    """Return what was given, of which later parts count."""
-    given: dict[tuple[int, int], tuple[int, int]] = {}
+def dispatch_times_of(bodies: Iterable[bytes]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return what was times, of which later parts count."""
+    times: dict[tuple[int, int], tuple[int, int]] = {}
     for body in bodies:
         for values in iter_unpack("<4q", body):
-            task, scheduled, first, last = _given_of_stored(*values)
-            given.pop((task, scheduled), None)  # What is noted last comes last.
-            given[task, scheduled] = first, last
-    return given
+            task, scheduled, first, last = _dispatch_of_stored(*values)
+            times.pop((task, scheduled), None)  # What is noted last comes last.
+            times[task, scheduled] = first, last
+    return times
 
 
-def _stored_given(given: Given) -> Given:
+def _stored_dispatch(times: Dispatch) -> Dispatch:
     """Return four numbers of 64 bits; what of a time is beyond lies above the task's 32 bits."""
-    task, scheduled, first, last = given
+    task, scheduled, first, last = times
     beyond, time = _split(scheduled, 64)
     return (beyond << 32) + task, time, first, last
 
 
-def _given_of_stored(task: int, scheduled: int, first: int, last: int) -> Given:
+def _dispatch_of_stored(task: int, scheduled: int, first: int, last: int) -> Dispatch:
     beyond, task = _split(task, 32)
     return task, (beyond << 64) + scheduled, first, last
 
@@ -142,7 +145,7 @@ def stored_time(time: int | None) -> int | bytes | None:
 
 
 def time_of_stored(value: int | bytes | None) -> int | None:
-    """Return the time that `stored_time` has been given."""
+    """Return the time that `stored_time` has been times."""
     return int.from_bytes(value, "big", signed=True) if isinstance(value, bytes) else value
 
 
@@ -189,7 +192,7 @@ def _plain_values(row: Sequence[Any]) -> dict[str, Any]:
     for name in ("number", "hub", "search", "is_active", "history_from", "inbox_from"):
         del values[name]
     values["instance_id"] = values.pop("id")
-    values["is_due"] = bool(values["is_due"])
+    values["owes_turn"] = bool(values.pop("is_due"))
     for name in ("scheduled_start", "starts_at"):
         values[name] = time_of_stored(values[name])
     return values
@@ -197,7 +200,7 @@ def _plain_values(row: Sequence[Any]) -> dict[str, Any]:
 
 def _summary_of(text: str) -> Summary:
     values = json.loads(text)
-    tally = values["tally"]
+    counts = values["tally"]
     for name in ("asked", "done", "failed"):
-        tally[name] = Counter(tally[name])
-    return Summary(Tally(**tally), values["first_turn_at"])
+        counts[name] = Counter(counts[name])
+    return Summary(StepCounts(**counts), values["first_turn_at"])

@@ -86,7 +86,7 @@ _held: set[tuple[int, int]] = set()
 _mutex = Lock()
 
 
-class Exclusive:
+class FileLock:
     """Has a file for itself until it is released, or the process ends in any way.
 
     A file that is not there yet is made, for its owner alone to read.

@@ -8,13 +8,13 @@ import sqlite3
 from pathlib import Path
 from threading import Lock
 
-from dts_emulator.store.exclusive import Exclusive, InUseError
+from dts_emulator.store.exclusive import FileLock, InUseError
 from dts_emulator.store.schema import ForeignFileError, prepare
 from dts_emulator.store.sqlite import SqliteStore
 from dts_emulator.store.writer import LostFileError
 
 # How long to wait for a program, such as a SQLite shell, that has the file locked for a moment.
-PATIENCE_SECONDS = 5.0
+BUSY_TIMEOUT_SECONDS = 5.0
 
 # NORMAL: what is committed outlives the process, though not always a power cut; a power cut never
 # leaves half a transaction. https://www.sqlite.org/pragma.html#pragma_synchronous
@@ -42,11 +42,11 @@ class StateFile:
         self.path = Path(path)
         self._stores: list[SqliteStore] = []
         self._mutex = Lock()
-        self._exclusive = self._take()
+        self._file_lock = self._take()
         try:
             self._connection = self._open()
         except BaseException:
-            self._exclusive.release()
+            self._file_lock.release()
             raise
         self._numbers = itertools.count(self._last_number() + 1)
         self._identities = {path: _identity(path) for path in self._files()}
@@ -63,7 +63,7 @@ class StateFile:
         except LostFileError as error:
             raise FileError(f"{error}.") from None
         except sqlite3.Error as error:
-            raise self._in_words(error) from None
+            raise self._file_error(error) from None
         store = SqliteStore(
             number,
             self._connect(),
@@ -87,7 +87,7 @@ class StateFile:
         for store in self._stores:
             store.close()
         self._connection.close()
-        self._exclusive.release()
+        self._file_lock.release()
 
     def _files(self) -> list[Path]:
         """Return the files without which nothing is found again: SQLite's log holds the news."""
@@ -102,14 +102,14 @@ class StateFile:
                     "emulator again"
                 )
 
-    def _take(self) -> Exclusive:
+    def _take(self) -> FileLock:
         folder = self.path.absolute().parent
         if not folder.is_dir():
             raise FileError(f"There is no folder '{folder}' for the state file. Create it.")
         if self.path.is_dir():
             raise FileError(f"'{self.path}' is a folder. Name a file for the state.")
         try:
-            return Exclusive(self.path)
+            return FileLock(self.path)
         except InUseError as error:
             raise FileError(
                 f"The state file '{self.path}' is in use by another emulator "
@@ -117,7 +117,7 @@ class StateFile:
             ) from None
         except OSError as error:
             if self.path.exists():
-                raise self._in_words(sqlite3.OperationalError(error.strerror)) from None
+                raise self._file_error(sqlite3.OperationalError(error.strerror)) from None
             raise FileError(
                 f"The folder '{folder}' of the state file cannot be written to: "
                 f"{error.strerror}. Name a file in another one."
@@ -135,17 +135,20 @@ class StateFile:
             connection.execute("ROLLBACK")
         except (sqlite3.Error, ForeignFileError) as error:
             connection.close()
-            raise self._in_words(error) from None
+            raise self._file_error(error) from None
         return connection
 
     def _connect(self) -> sqlite3.Connection:
         try:
             connection = sqlite3.connect(
-                self.path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+                self.path,
+                timeout=BUSY_TIMEOUT_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
             )
             connection.execute("PRAGMA cache_size = -8000")
         except sqlite3.Error as error:
-            raise self._in_words(error) from None
+            raise self._file_error(error) from None
         return connection
 
     def _check(self, connection: sqlite3.Connection) -> None:
@@ -162,7 +165,7 @@ class StateFile:
             "restore a copy of it, or name another file."
         )
 
-    def _in_words(self, error: Exception) -> FileError:
+    def _file_error(self, error: Exception) -> FileError:
         match error:
             case ForeignFileError():
                 why = f"cannot be used: {error}. Name another file."

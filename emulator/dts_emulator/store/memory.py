@@ -11,7 +11,7 @@ from dts_emulator.store import (
     EntityFilter,
     Filter,
     Key,
-    Left,
+    OrphanedActivity,
     completion_key,
     creation_key,
     page,
@@ -29,7 +29,7 @@ class MemoryStore:
         self._entities: dict[str, Entity] = {}
         self._children: defaultdict[str, set[str]] = defaultdict(set)
         self._timers: set[Timer] = set()
-        self._left: dict[int, Left] = {}
+        self._orphans: dict[int, OrphanedActivity] = {}
 
     def instance(self, instance_id: str) -> Instance | None:
         """Return an instance, None if there is none."""
@@ -99,17 +99,17 @@ class MemoryStore:
         """Forget a timer; one that was not put is no error."""
         self._timers.discard(timer)
 
-    def leave(self, left: Left) -> None:
+    def keep_orphan(self, orphan: OrphanedActivity) -> None:
         """Keep an activity of which no instance's history tells any more."""
-        self._left[id(left.activity.scheduled)] = left
+        self._orphans[id(orphan.activity.scheduled)] = orphan
 
-    def remove_left(self, activity: Activity) -> None:
-        """Forget an activity; one that was not left is no error."""
-        self._left.pop(id(activity.scheduled), None)
+    def remove_orphan(self, activity: Activity) -> None:
+        """Forget an activity; one that was not kept is no error."""
+        self._orphans.pop(id(activity.scheduled), None)
 
     def active(self) -> Iterable[Instance]:
         """Return the instances of which something is still to come."""
-        return [i for i in self._instances.values() if not i.has_ended or i.waits_for]
+        return [i for i in self._instances.values() if not i.has_ended or i.pending_tasks]
 
     def active_entities(self) -> Iterable[Entity]:
         """Return the entities that have something to do."""
@@ -119,17 +119,17 @@ class MemoryStore:
         """Return the timers that were put."""
         return list(self._timers)
 
-    def left(self) -> Iterable[Left]:
-        """Return the activities that were left."""
-        return list(self._left.values())
+    def orphans(self) -> Iterable[OrphanedActivity]:
+        """Return the orphaned activities."""
+        return list(self._orphans.values())
 
-    def check(self) -> None:
+    def ensure_writable(self) -> None:
         """Do nothing: memory takes every change."""
 
-    def keep(self) -> None:
+    def flush(self) -> None:
         """Do nothing: there is nothing that would outlive the process."""
 
-    def when_kept(self, done: Callable[[str | None], None]) -> None:
+    def when_flushed(self, done: Callable[[str | None], None]) -> None:
         """Call `done` at once: there is nothing that would outlive the process."""
         done(None)
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 from weakref import WeakKeyDictionary
 
 from dts_emulator.engine.model import Activity, Entity, Instance, Timer
-from dts_emulator.store import Left
+from dts_emulator.store import OrphanedActivity
 from dts_emulator.store.codec import Part, entity_row, instance_row, is_active
 from dts_emulator.store.reader import Record
 from dts_emulator.store.writer import Changes
@@ -39,10 +39,10 @@ class Pending:
         # By ID: the number of the last removal, and of the rows that do not count any more.
         self._gone: dict[str, tuple[int, tuple[int, ...]]] = {}
         self._timers: dict[Timer, int] = {}
-        self._left: dict[int, tuple[int, Left]] = {}
+        self._orphans: dict[int, tuple[int, OrphanedActivity]] = {}
         self._next = Changes(0)
 
-    def know(self, item: Item, record: Record) -> None:
+    def register_saved(self, item: Item, record: Record) -> None:
         """Take note of what is on disk of an instance or entity that was read."""
         record.is_on_disk = True
         self._records[item] = record
@@ -85,7 +85,7 @@ class Pending:
                 numbers.append(record.number)
         return numbers
 
-    def know_timer(self, number: int, timer: Timer) -> None:
+    def register_saved_timer(self, number: int, timer: Timer) -> None:
         """Take note of a timer that is on disk."""
         self._timers[timer] = number
 
@@ -103,27 +103,27 @@ class Pending:
             self._next.removed_timers.append(number)
             self._next.timers = [row for row in self._next.timers if row[0] != number]
 
-    def know_left(self, number: int, left: Left) -> None:
-        """Take note of a left activity that is on disk."""
-        self._left[id(left.activity.scheduled)] = number, left
+    def register_saved_orphan(self, number: int, orphan: OrphanedActivity) -> None:
+        """Take note of an orphaned activity that is on disk."""
+        self._orphans[id(orphan.activity.scheduled)] = number, orphan
 
-    def leave(self, left: Left) -> None:
-        """Take note of a new left activity."""
+    def keep_orphan(self, orphan: OrphanedActivity) -> None:
+        """Take note of a newly orphaned activity."""
         self.last += 1
         number = self._new_number()
-        self.know_left(number, left)
-        activity = left.activity
-        row = (number, self._hub, activity.instance_id, left.version, activity.scheduled)
-        self._next.left.append(row)
+        self.register_saved_orphan(number, orphan)
+        activity = orphan.activity
+        row = (number, self._hub, activity.instance_id, orphan.version, activity.scheduled)
+        self._next.orphans.append(row)
 
-    def remove_left(self, activity: Activity) -> bool:
-        """Take note that an activity is over; return whether it was left."""
-        number, _ = self._left.pop(id(activity.scheduled), (None, None))
+    def remove_orphan(self, activity: Activity) -> bool:
+        """Take note that an activity is over; return whether it was orphaned."""
+        number, _ = self._orphans.pop(id(activity.scheduled), (None, None))
         if number is None:
             return False
         self.last += 1
-        self._next.removed_left.append(number)
-        self._next.left = [row for row in self._next.left if row[0] != number]
+        self._next.removed_orphans.append(number)
+        self._next.orphans = [row for row in self._next.orphans if row[0] != number]
         return True
 
     def take(self) -> Changes | None:
@@ -170,12 +170,12 @@ class Pending:
                 changes.removed_parts.append((number, part, trail.first))
             if news:
                 changes.parts.append((number, part, trail.until, news))
-        given_first = record.given.first
-        given = record.given.advance(instance.given)
-        if record.given.first > given_first:
-            changes.removed_parts.append((number, Part.GIVEN, record.given.first))
-        if given:
-            changes.parts.append((number, Part.GIVEN, record.given.until, given))
+        times_first = record.dispatch_times.first
+        times = record.dispatch_times.advance(instance.dispatch_times)
+        if record.dispatch_times.first > times_first:
+            changes.removed_parts.append((number, Part.DISPATCH_TIMES, record.dispatch_times.first))
+        if times:
+            changes.parts.append((number, Part.DISPATCH_TIMES, record.dispatch_times.until, times))
         for part, value in ((Part.INPUT, instance.input), (Part.OUTPUT, instance.output)):
             if value is record.texts.get(part):
                 continue

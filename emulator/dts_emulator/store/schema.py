@@ -10,6 +10,8 @@ APPLICATION_ID = 0x44545345
 # What is read and written all the time is in `instances` and `entities`. What is large or grows
 # is in `parts`: histories, inboxes and queues as chunks of events, inputs, outputs. An event's
 # number counts from the beginning of its list; `until` is that after the last one of a chunk.
+# Some names are older than the code's: `left_activities` holds the orphaned activities, `is_due`
+# is Instance.owes_turn. Earlier emulators' files have them.
 VERSION_1 = """
 CREATE TABLE hubs (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 

@@ -16,7 +16,7 @@ from dts_emulator.store import (
     EntityFilter,
     Filter,
     Key,
-    Left,
+    OrphanedActivity,
     completion_key,
     creation_key,
     page,
@@ -75,7 +75,7 @@ class SqliteStore:
         if found is None:
             return None
         instance = self._read[instance_id] = found[0]
-        self._pending.know(*found)
+        self._pending.register_saved(*found)
         return instance
 
     def put(self, instance: Instance) -> None:
@@ -146,7 +146,7 @@ class SqliteStore:
             return known
         instance, record = self._reader.instance_of(row)
         self._read[instance_id] = instance
-        self._pending.know(instance, record)
+        self._pending.register_saved(instance, record)
         return instance
 
     def _hold(self, instance: Instance) -> None:
@@ -172,7 +172,7 @@ class SqliteStore:
         if found is None:
             return None
         entity = self._read_entities[entity_id] = found[0]
-        self._pending.know(*found)
+        self._pending.register_saved(*found)
         return entity
 
     def put_entity(self, entity: Entity) -> None:
@@ -211,14 +211,14 @@ class SqliteStore:
         self._pending.remove_timer(timer)
         self._writer.wake()
 
-    def leave(self, left: Left) -> None:
+    def keep_orphan(self, orphan: OrphanedActivity) -> None:
         """Keep an activity of which no instance's history tells any more."""
-        self._pending.leave(left)
+        self._pending.keep_orphan(orphan)
         self._writer.wake()
 
-    def remove_left(self, activity: Activity) -> None:
-        """Forget an activity; one that was not left is no error."""
-        if self._pending.remove_left(activity):
+    def remove_orphan(self, activity: Activity) -> None:
+        """Forget an activity; one that was not kept is no error."""
+        if self._pending.remove_orphan(activity):
             self._writer.wake()
 
     # What an emulator that starts finds
@@ -226,14 +226,14 @@ class SqliteStore:
     def active(self) -> Iterable[Instance]:
         """Return the instances of which something is still to come."""
         for instance, record in self._reader.active_instances():
-            self._pending.know(instance, record)
+            self._pending.register_saved(instance, record)
             self._hold(instance)
         return list(self._instances.values())
 
     def active_entities(self) -> Iterable[Entity]:
         """Return the entities that have something to do."""
         for entity, record in self._reader.active_entities():
-            self._pending.know(entity, record)
+            self._pending.register_saved(entity, record)
             self._entities[entity.entity_id] = entity
         return list(self._entities.values())
 
@@ -241,15 +241,15 @@ class SqliteStore:
         """Return the timers that were put."""
         found = self._reader.timers()
         for number, timer in found:
-            self._pending.know_timer(number, timer)
+            self._pending.register_saved_timer(number, timer)
         return [timer for _, timer in found]
 
-    def left(self) -> Iterable[Left]:
-        """Return the activities that were left."""
-        found = self._reader.left()
-        for number, left in found:
-            self._pending.know_left(number, left)
-        return [left for _, left in found]
+    def orphans(self) -> Iterable[OrphanedActivity]:
+        """Return the orphaned activities."""
+        found = self._reader.orphans()
+        for number, orphan in found:
+            self._pending.register_saved_orphan(number, orphan)
+        return [orphan for _, orphan in found]
 
     # Keeping
 
@@ -258,20 +258,20 @@ class SqliteStore:
         """Why nothing can be kept at present, for the user; None if all is well."""
         return self._writer.problem
 
-    def check(self) -> None:
+    def ensure_writable(self) -> None:
         """Refuse a change that cannot be kept. Called before it is made."""
         if self._writer.problem is not None:
             raise UnavailableError(self._writer.problem)
 
-    def keep(self) -> None:
+    def flush(self) -> None:
         """Wait until all that was put is on disk. Called without the task hub's lock."""
         result: SimpleQueue[str | None] = SimpleQueue()
-        self.when_kept(result.put)
+        self.when_flushed(result.put)
         problem = result.get()
         if problem is not None:
             raise UnavailableError(problem)
 
-    def when_kept(self, done: Done) -> None:
+    def when_flushed(self, done: Done) -> None:
         """Call `done` with None once all that was put is on disk, or with why it cannot be."""
         self._writer.when_written(self._pending.last, done)
 

@@ -8,10 +8,10 @@ from operator import is_
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-Given = tuple[int, int, int, int]
+Dispatch = tuple[int, int, int, int]
 
 
-class Trail:
+class SavedPrefix:
     """Events on disk, of a list that grows at its end, shrinks at its front, or is replaced.
 
     Each event has a number; those below `first` are gone from the list.
@@ -51,24 +51,24 @@ class Trail:
         return not may_reorder or all(map(is_, known, events))
 
 
-class GivenTrail:
-    """What is on disk of `Instance.given`, in which what is noted last comes last."""
+class SavedDispatchTimes:
+    """What is on disk of `Instance.dispatch_times`, in which what is noted last comes last."""
 
-    def __init__(self, given: dict[tuple[int, int], tuple[int, int]], until: int = 0) -> None:
-        self._given = given
-        self._last = given[next(reversed(given))] if given else None
+    def __init__(self, times: dict[tuple[int, int], tuple[int, int]], until: int = 0) -> None:
+        self._times = times
+        self._last = times[next(reversed(times))] if times else None
         self.first, self.until = 0, until
 
-    def advance(self, given: dict[tuple[int, int], tuple[int, int]]) -> list[Given]:
-        """Take note of what is given now, and return what of it is to be written."""
-        if given is not self._given:
-            self._given, self._last, self.first = given, None, self.until
-        news: list[Given] = []
-        for key in reversed(given):
-            if given[key] is self._last:
+    def advance(self, times: dict[tuple[int, int], tuple[int, int]]) -> list[Dispatch]:
+        """Take note of what is times now, and return what of it is to be written."""
+        if times is not self._times:
+            self._times, self._last, self.first = times, None, self.until
+        news: list[Dispatch] = []
+        for key in reversed(times):
+            if times[key] is self._last:
                 break
-            news.append((*key, *given[key]))
+            news.append((*key, *times[key]))
         if news:
-            self._last = given[next(reversed(given))]
+            self._last = times[next(reversed(times))]
             self.until += 1
         return news[::-1]

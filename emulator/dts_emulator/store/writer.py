@@ -23,7 +23,7 @@ from dts_emulator.store.codec import (
 logger = logging.getLogger("emulator")
 
 # How long changes that nobody waits for gather before they are written.
-GATHER_SECONDS = 0.1
+FLUSH_INTERVAL = 0.1
 
 # How long to wait before the next attempt when writing has failed.
 RETRY_SECONDS = 1.0
@@ -48,13 +48,13 @@ class Changes:
     removed_instances: list[int] = field(default_factory=list)
     removed_entities: list[int] = field(default_factory=list)
     removed_timers: list[int] = field(default_factory=list)
-    removed_left: list[int] = field(default_factory=list)
+    removed_orphans: list[int] = field(default_factory=list)
     removed_parts: list[tuple[int, Part, int]] = field(default_factory=list)
     instances: list[list[Any]] = field(default_factory=list)
     entities: list[list[Any]] = field(default_factory=list)
     parts: list[tuple[int, Part, int, Any]] = field(default_factory=list)
     timers: list[tuple[Any, ...]] = field(default_factory=list)
-    left: list[tuple[Any, ...]] = field(default_factory=list)
+    orphans: list[tuple[Any, ...]] = field(default_factory=list)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write all of it, within the caller's transaction."""
@@ -62,7 +62,7 @@ class Changes:
             ("instances", self.removed_instances),
             ("entities", self.removed_entities),
             ("timers", self.removed_timers),
-            ("left_activities", self.removed_left),
+            ("left_activities", self.removed_orphans),
         ):
             _delete(connection, table, "number", numbers)
         _delete(connection, "parts", "owner", [*self.removed_instances, *self.removed_entities])
@@ -78,9 +78,9 @@ class Changes:
             for number, hub, due, target, event in self.timers
         )
         _insert(connection, "timers", ("number", "hub", "due", "target", "event"), timers)
-        left = ((*row, event.SerializeToString()) for *row, event in self.left)
+        orphans = ((*row, event.SerializeToString()) for *row, event in self.orphans)
         names = ("number", "hub", "instance_id", "version", "event")
-        _insert(connection, "left_activities", names, left)
+        _insert(connection, "left_activities", names, orphans)
 
 
 # Called with None when changes are on disk, or with the reason why they cannot be now.
@@ -183,7 +183,7 @@ class Writer:
         """Wait for changes and write them; return whether there may be more."""
         with self._state:
             if self._state.wait_for(self._has_work, CHECK_SECONDS):
-                self._state.wait_for(self._is_urgent, GATHER_SECONDS)
+                self._state.wait_for(self._is_urgent, FLUSH_INTERVAL)
             is_last = self._is_closing
             self._is_dirty = False  # Before changes are collected: later ones wake it again.
         changes = self._source.take()

@@ -9,25 +9,25 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from dts_emulator.dashboard import create_app
-from dts_emulator.dashboard.hub_adapter import Overview
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 
 HOST = "http://localhost:8082"
 
 
-def asking(*hubs: Overview, read_only: bool = False, ready: bool = True) -> TestClient:
+def asking(*hubs: HubAdapter, read_only: bool = False, ready: bool = True) -> TestClient:
     """Make a client of a dashboard that shows these task hubs."""
     app = create_app({hub.name: hub for hub in hubs}, ready=lambda: ready, read_only=read_only)
     return TestClient(app, base_url=HOST)
 
 
-def page(hub: Overview, path: str) -> str:
+def page(hub: HubAdapter, path: str) -> str:
     """Return a page's HTML with its entities resolved."""
     answer = asking(hub).get(path)
     assert answer.status_code == 200
     return unescape(answer.text)
 
 
-def post(hub: Overview, path: str, **form: str) -> Response:
+def post(hub: HubAdapter, path: str, **form: str) -> Response:
     """Send a form as one of the dashboard's own pages does."""
     headers = {"Origin": HOST}
     return asking(hub).post(path, data=form, headers=headers, follow_redirects=False)

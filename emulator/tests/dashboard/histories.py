@@ -8,7 +8,7 @@ from durabletask import history as h
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.dashboard.sdk_history import public_event
-from dts_emulator.engine.events import event, text, timestamp
+from dts_emulator.engine.events import event, string_value, timestamp
 
 START = datetime(2026, 11, 24, 3, 0, 0, tzinfo=timezone.utc)
 
@@ -34,19 +34,19 @@ def failed_with(
 ) -> pb.TaskFailureDetails:
     """Return failure details, with their cause if there is one."""
     return pb.TaskFailureDetails(
-        errorType=kind, errorMessage=message, stackTrace=text(stack), innerFailure=inner
+        errorType=kind, errorMessage=message, stackTrace=string_value(stack), innerFailure=inner
     )
 
 
 class History:
     """A history under construction; every method adds one event at the given second.
 
-    `given` says when a worker was given each activity; by default at once.
+    `dispatch_times` says when a worker was given each activity; by default at once.
     """
 
     def __init__(self) -> None:
         self.raw: list[pb.HistoryEvent] = []
-        self.given: dict[tuple[int, int], tuple[int, int]] = {}
+        self.dispatch_times: dict[tuple[int, int], tuple[int, int]] = {}
 
     @property
     def events(self) -> list[h.HistoryEvent]:
@@ -54,7 +54,7 @@ class History:
         return [public_event(item) for item in self.raw]
 
     def started(self, name: str = "orchestrator", given: str | None = None) -> History:
-        started = pb.ExecutionStartedEvent(name=name, input=text(given))
+        started = pb.ExecutionStartedEvent(name=name, input=string_value(given))
         return self.add(0, executionStarted=started)
 
     def turn(self, seconds: float) -> History:
@@ -77,13 +77,13 @@ class History:
         """
         if waited is not None:
             last = waited if waited_again is None else waited_again
-            self.given[event_id, ns(seconds)] = ns(seconds + waited), ns(seconds + last)
+            self.dispatch_times[event_id, ns(seconds)] = ns(seconds + waited), ns(seconds + last)
         tags = {} if shown is None else {"durabletask.displayName": shown}
-        scheduled = pb.TaskScheduledEvent(name=name, input=text(given), tags=tags)
+        scheduled = pb.TaskScheduledEvent(name=name, input=string_value(given), tags=tags)
         return self.add(seconds, event_id, taskScheduled=scheduled)
 
     def completed(self, seconds: float, event_id: int, result: str | None = None) -> History:
-        done = pb.TaskCompletedEvent(taskScheduledId=event_id, result=text(result))
+        done = pb.TaskCompletedEvent(taskScheduledId=event_id, result=string_value(result))
         return self.add(seconds, taskCompleted=done)
 
     def failed(self, seconds: float, event_id: int, message: str = "no luck") -> History:
@@ -100,13 +100,13 @@ class History:
         name: str = "part",
     ) -> History:
         created = pb.SubOrchestrationInstanceCreatedEvent(
-            instanceId=child_id, name=name, input=text(given)
+            instanceId=child_id, name=name, input=string_value(given)
         )
         return self.add(seconds, event_id, subOrchestrationInstanceCreated=created)
 
     def child_completed(self, seconds: float, event_id: int, result: str | None = None) -> History:
         done = pb.SubOrchestrationInstanceCompletedEvent(
-            taskScheduledId=event_id, result=text(result)
+            taskScheduledId=event_id, result=string_value(result)
         )
         return self.add(seconds, subOrchestrationInstanceCompleted=done)
 
@@ -130,7 +130,7 @@ class History:
     def ended(self, seconds: float, result: str | None = None, status: int = 1) -> History:
         completed = pb.ExecutionCompletedEvent(
             orchestrationStatus=status,  # type: ignore[arg-type]  # the number of a status
-            result=text(result),
+            result=string_value(result),
         )
         return self.add(seconds, executionCompleted=completed)
 

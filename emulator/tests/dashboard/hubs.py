@@ -6,9 +6,9 @@ from datetime import datetime
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.dashboard.hub_adapter import Overview
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.dashboard.hub_views import status_of
-from dts_emulator.dashboard.models import ENDED, Wanted
+from dts_emulator.dashboard.models import ENDED, InstanceQuery
 from dts_emulator.engine.model import Entity, Instance
 from dts_emulator.hub.leases import Kind, WorkerStream
 from dts_emulator.hub.task_hub import TaskHub
@@ -60,7 +60,7 @@ def make_instance(
         custom_status=custom_status,
         failure=failure,
         history=history.raw,
-        given=history.given,
+        dispatch_times=history.dispatch_times,
         parent_id=parent_id,
         tags=tags or {},
     )
@@ -79,7 +79,7 @@ def running(
     return make_instance(instance_id, status=status, history=fan_out_fan_in(unfinished=unfinished))
 
 
-class ShownHub(Overview):
+class ShownHub(HubAdapter):
     """What the dashboard sees of a real task hub, and what tests do to it.
 
     `workers` are connected that accept nothing; `waiting` work items wait.
@@ -116,7 +116,7 @@ class ShownHub(Overview):
 
     def instances_count(self) -> int:
         """Return how many instances there are."""
-        return sum(self.count_by_status(Wanted(top_level=False)).values())
+        return sum(self.count_by_status(InstanceQuery(top_level=False)).values())
 
     def news(self, instance_id: str = "run-1") -> list[pb.HistoryEvent]:
         """Return what has arrived for an instance."""

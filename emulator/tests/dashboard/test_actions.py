@@ -9,7 +9,7 @@ import pytest
 from httpx2 import Response
 
 from dts_emulator.dashboard.models import ALLOWED, STATUSES
-from dts_emulator.engine.events import kind_of
+from dts_emulator.engine.events import event_type
 from tests.dashboard.asking import HOST, asking
 from tests.dashboard.histories import fan_out_fan_in
 from tests.dashboard.hubs import ShownHub, make_instance, running
@@ -49,7 +49,7 @@ def test_an_action_is_done_and_leads_back_to_the_instance(
     hub = ShownHub(running(status=status))
     answer = post(hub, **form)
     [news] = hub.news()
-    assert kind_of(news) == kind
+    assert event_type(news) == kind
     assert getattr(news, kind).input.value == content
     assert answer.status_code == 303
     assert answer.headers["location"] == f"{RUN}?done={form['action']}"
@@ -180,4 +180,4 @@ def test_a_browser_that_sends_no_origin_is_known_by_its_referer() -> None:
     hub = ShownHub(running())
     headers = {"Referer": f"{HOST}{RUN}"}
     asking(hub).post(RUN, data={"action": "terminate"}, headers=headers)
-    assert [kind_of(news) for news in hub.news()] == ["executionTerminated"]
+    assert [event_type(news) for news in hub.news()] == ["executionTerminated"]

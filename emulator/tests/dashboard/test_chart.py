@@ -17,23 +17,25 @@ from dts_emulator.dashboard.chart import (
 )
 from dts_emulator.dashboard.models import datetime_of
 from dts_emulator.dashboard.steps import Step
-from dts_emulator.dashboard.timeline import Given, steps_of
+from dts_emulator.dashboard.timeline import DispatchTimes, steps_of
 from tests.dashboard.histories import History, at, fan_out_fan_in
 
 AXIS = Axis(at(0), at(10))
 
 
 def only_bar(history: History, axis: Axis = AXIS) -> Bar:
-    [bar] = rows(steps_of(history.events, ended=False, given=given_of(history)), axis)
+    [bar] = rows(
+        steps_of(history.events, ended=False, dispatch_times=dispatch_times_of(history)), axis
+    )
     assert isinstance(bar, Bar)
     return bar
 
 
-def given_of(history: History) -> Given:
+def dispatch_times_of(history: History) -> DispatchTimes:
     """Return when workers were given a history's activities, as a task hub knows it."""
     return {
         (number, datetime_of(scheduled)): (datetime_of(first), datetime_of(last))
-        for (number, scheduled), (first, last) in history.given.items()
+        for (number, scheduled), (first, last) in history.dispatch_times.items()
     }
 
 
@@ -87,7 +89,12 @@ def test_what_waits_is_not_at_once_with_what_runs() -> None:
         history.scheduled(0, number, waited=number)
     for number in range(8):
         history.completed(number + 1, number)
-    assert most_at_once(steps_of(history.events, ended=True, given=given_of(history))) == 1
+    assert (
+        most_at_once(
+            steps_of(history.events, ended=True, dispatch_times=dispatch_times_of(history))
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,7 +161,9 @@ def test_a_thousand_equal_steps_become_one_row_that_tells_their_spread() -> None
 
 def group_of(history: History) -> Group:
     """Return the one row of a history with more steps than have a row each."""
-    [group] = rows(steps_of(history.events, ended=False, given=given_of(history)), AXIS)
+    [group] = rows(
+        steps_of(history.events, ended=False, dispatch_times=dispatch_times_of(history)), AXIS
+    )
     assert isinstance(group, Group)
     return group
 

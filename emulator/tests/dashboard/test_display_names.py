@@ -6,7 +6,7 @@ import re
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from tests.dashboard.asking import asking, page, plain
 from tests.dashboard.histories import History
 from tests.dashboard.hubs import ShownHub, failed, make_instance
@@ -71,7 +71,10 @@ def test_timeline_steps_and_failure_show_that_of_each_activity() -> None:
 
 def test_a_sub_orchestration_has_that_of_its_tags() -> None:
     created = pb.SubOrchestrationInstanceCreatedEvent(
-        instanceId="child", name="part", input=text("1"), tags={"durabletask.displayName": "Part A"}
+        instanceId="child",
+        name="part",
+        input=string_value("1"),
+        tags={"durabletask.displayName": "Part A"},
     )
     history = History().turn(0.1).add(0.2, 1, subOrchestrationInstanceCreated=created)
     shown = page(ShownHub(make_instance(history=history)), f"{HUB}/instances/run-1")

@@ -10,7 +10,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 
 from dts_emulator import Emulator
-from dts_emulator.dashboard.hub_adapter import Overview
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from tests.dashboard.asking import asking, page, plain
 from tests.dashboard.histories import History, failed_with
 from tests.dashboard.hubs import ShownHub, make_instance
@@ -93,5 +93,5 @@ def test_a_workers_properties_reach_the_page() -> None:
         with worker, new_client(emulator) as client:
             worker.start()
             end_of(client, client.schedule_new_orchestration(paying, instance_id="run-1"))
-        shown = plain(page(Overview(emulator.hubs["default"]), RUN))
+        shown = plain(page(HubAdapter(emulator.hubs["default"]), RUN))
     assert "declined code 402" in shown

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dts_emulator.dashboard.site import MAX_FORM_BYTES
+from dts_emulator.dashboard.renderer import MAX_FORM_BYTES
 from dts_emulator.dashboard.text import pretty
 from tests.dashboard.asking import HOST, asking
 from tests.dashboard.hubs import ShownHub, make_instance

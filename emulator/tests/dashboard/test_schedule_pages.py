@@ -10,7 +10,7 @@ import pytest
 from durabletask.scheduled import ScheduleCreationOptions, ScheduledTaskClient, ScheduleStatus
 
 from dts_emulator import Emulator
-from dts_emulator.dashboard.hub_adapter import Overview
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.engine.model import Entity
 from tests.dashboard.asking import asking, page, plain, post
 from tests.dashboard.histories import at, ns
@@ -135,7 +135,7 @@ def test_a_real_schedule_is_paused_resumed_and_deleted_by_the_page() -> None:
     with Emulator() as emulator:
         worker = new_worker(emulator, auditing)
         worker.configure_scheduled_tasks()
-        overview = Overview(emulator.hubs["default"])
+        overview = HubAdapter(emulator.hubs["default"])
         client_of_page = asking(overview)
         with worker, new_client(emulator) as client:
             worker.start()

@@ -44,14 +44,14 @@ def test_an_unknown_duration_is_a_dash() -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(1.5, "1.5 s"), (2, "2 s"), (0.5, "500 ms")])
 def test_ticks_have_no_idle_zeros(seconds: float, words: str) -> None:
-    assert text.tick(timedelta(seconds=seconds)) == words
+    assert text.axis_label(timedelta(seconds=seconds)) == words
 
 
 def test_times_are_in_utc_whatever_zone_they_come_in() -> None:
     moment = datetime(2026, 11, 24, 5, 2, 11, 250_000, tzinfo=timezone(timedelta(hours=2)))
     assert text.iso(moment) == "2026-11-24T03:02:11.250Z"
-    assert text.clock(moment) == "2026-11-24 03:02:11"
-    assert text.precise(moment) == "03:02:11.250"
+    assert text.date_time(moment) == "2026-11-24 03:02:11"
+    assert text.time_of_day(moment) == "03:02:11.250"
 
 
 @pytest.mark.parametrize(

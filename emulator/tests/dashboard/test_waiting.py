@@ -14,11 +14,11 @@ from tests.dashboard.histories import History, at
 
 def timed(history: History, *, ended: bool = False) -> list[Step]:
     """Return the steps with the times at which workers were given the activities."""
-    given = {
+    times = {
         (number, datetime_of(scheduled)): (datetime_of(first), datetime_of(last))
-        for (number, scheduled), (first, last) in history.given.items()
+        for (number, scheduled), (first, last) in history.dispatch_times.items()
     }
-    return steps_of(history.events, ended=ended, given=given)
+    return steps_of(history.events, ended=ended, dispatch_times=times)
 
 
 def test_a_step_waits_until_a_worker_is_given_it_and_then_runs() -> None:

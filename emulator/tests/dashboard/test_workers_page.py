@@ -58,7 +58,7 @@ def test_a_worker_that_holds_work_and_says_nothing_for_30_seconds_is_marked(
     stream.record.connected_at = now - 600
     stream.record.answered_at = None if answered is None else now - answered
     [item] = stream.held[Kind.ACTIVITY]
-    item.given_at = None if given is None else now - given
+    item.dispatched_at = None if given is None else now - given
     assert ("has answered nothing for" in page(hub, WORKERS)) == is_stuck
 
 

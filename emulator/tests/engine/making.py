@@ -8,7 +8,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import effects as fx
 from dts_emulator.engine import instances, turns
-from dts_emulator.engine.events import SECOND, event, kind_of, text, timestamp
+from dts_emulator.engine.events import SECOND, event, event_type, string_value, timestamp
 from dts_emulator.engine.model import Instance
 
 NOW = 1_000 * SECOND
@@ -63,7 +63,7 @@ def child(task_id: int, instance_id: str, **fields: Any) -> pb.OrchestratorActio
 
 def sent(task_id: int, instance_id: str) -> pb.OrchestratorAction:
     target = pb.OrchestrationInstance(instanceId=instance_id)
-    request = pb.SendEventAction(instance=target, name="news", data=text('"hi"'))
+    request = pb.SendEventAction(instance=target, name="news", data=string_value('"hi"'))
     return pb.OrchestratorAction(id=task_id, sendEvent=request)
 
 
@@ -71,7 +71,7 @@ def completion(
     status: pb.OrchestrationStatus = COMPLETED, result: str | None = None, **fields: Any
 ) -> pb.OrchestratorAction:
     action = pb.CompleteOrchestrationAction(
-        orchestrationStatus=status, result=text(result), **fields
+        orchestrationStatus=status, result=string_value(result), **fields
     )
     return pb.OrchestratorAction(id=-1, completeOrchestration=action)
 
@@ -95,7 +95,7 @@ def news(name: str = "go", now: int = NOW) -> pb.HistoryEvent:
 
 def kinds(events: list[pb.HistoryEvent]) -> list[str]:
     """Return what has happened, in the protocol's words."""
-    return [kind_of(item) for item in events]
+    return [event_type(item) for item in events]
 
 
 def only(effects: list[fx.Effect], kind: type[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import effects as fx
 from dts_emulator.engine import entities
-from dts_emulator.engine.events import SECOND, event, text, timestamp
+from dts_emulator.engine.events import SECOND, event, string_value, timestamp
 from dts_emulator.engine.model import Entity
 from tests.engine.making import NOW, completion, failure, kinds, only, running, take_turn
 
@@ -20,13 +20,13 @@ def new_entity(state: str | None = None) -> Entity:
 
 
 def signal(operation: str = "add", given: str | None = None) -> pb.HistoryEvent:
-    body = pb.EntityOperationSignaledEvent(operation=operation, input=text(given))
+    body = pb.EntityOperationSignaledEvent(operation=operation, input=string_value(given))
     return event(NOW, entityOperationSignaled=body)
 
 
 def call(caller: str, request_id: str = "r") -> pb.HistoryEvent:
     body = pb.EntityOperationCalledEvent(
-        operation="get", requestId=request_id, parentInstanceId=text(caller)
+        operation="get", requestId=request_id, parentInstanceId=string_value(caller)
     )
     return event(NOW, entityOperationCalled=body)
 
@@ -34,7 +34,7 @@ def call(caller: str, request_id: str = "r") -> pb.HistoryEvent:
 def lock(holder: str, section: str = "s", *more: str, position: int = 0) -> pb.HistoryEvent:
     body = pb.EntityLockRequestedEvent(
         criticalSectionId=section,
-        parentInstanceId=text(holder),
+        parentInstanceId=string_value(holder),
         lockSet=["@counter@a", *more],
         position=position,
     )
@@ -42,13 +42,13 @@ def lock(holder: str, section: str = "s", *more: str, position: int = 0) -> pb.H
 
 
 def answer(count: int, state: str | None = "1", **fields: Any) -> pb.EntityBatchResult:
-    result = pb.OperationResult(success=pb.OperationResultSuccess(result=text("42")))
-    return pb.EntityBatchResult(results=[result] * count, entityState=text(state), **fields)
+    result = pb.OperationResult(success=pb.OperationResultSuccess(result=string_value("42")))
+    return pb.EntityBatchResult(results=[result] * count, entityState=string_value(state), **fields)
 
 
 def test_operations_that_wait_make_one_batch_in_their_order() -> None:
     entity = new_entity()
-    assert entities.operate(entity, signal("one"), NOW) == [fx.BatchReady("@counter@a")]
+    assert entities.operate(entity, signal("one"), NOW) == [fx.OfferBatch("@counter@a")]
     entities.operate(entity, signal("two"), NOW)
     taken = entities.take_batch(entity)
     assert [item.entityOperationSignaled.operation for item in taken] == ["one", "two"]
@@ -60,7 +60,7 @@ def test_while_a_batch_runs_no_other_is_offered() -> None:
     entities.operate(entity, signal("one"), NOW)
     entities.take_batch(entity)
     assert entities.operate(entity, signal("two"), NOW) == []
-    assert entities.settle(entity, answer(1), NOW) == [fx.BatchReady("@counter@a")]
+    assert entities.settle(entity, answer(1), NOW) == [fx.OfferBatch("@counter@a")]
 
 
 def test_a_batch_that_is_given_again_is_the_same() -> None:
@@ -94,7 +94,7 @@ def test_a_caller_gets_its_result() -> None:
     entity = new_entity()
     entities.operate(entity, call("caller", "r1"), NOW)
     entities.take_batch(entity)
-    reply = only(entities.settle(entity, answer(1), NOW), fx.Send)[0]
+    reply = only(entities.settle(entity, answer(1), NOW), fx.DeliverEvent)[0]
     assert (reply.instance_id, reply.key) == ("caller", "r1")
     assert reply.event.entityOperationCompleted.output.value == "42"
 
@@ -105,7 +105,7 @@ def test_a_caller_hears_of_a_failure_with_its_details() -> None:
     entities.take_batch(entity)
     failed = pb.OperationResult(failure=pb.OperationResultFailure(failureDetails=failure("no")))
     batch = pb.EntityBatchResult(results=[failed])
-    reply = only(entities.settle(entity, batch, NOW), fx.Send)[0]
+    reply = only(entities.settle(entity, batch, NOW), fx.DeliverEvent)[0]
     assert reply.event.entityOperationFailed.failureDetails.errorMessage == "no"
 
 
@@ -119,7 +119,7 @@ def test_an_entity_without_state_lock_and_work_is_empty() -> None:
 
 def test_the_lock_is_granted_to_the_orchestration_that_asks_first() -> None:
     entity = new_entity()
-    granted = only(entities.operate(entity, lock("first", "s1"), NOW), fx.Send)[0]
+    granted = only(entities.operate(entity, lock("first", "s1"), NOW), fx.DeliverEvent)[0]
     assert (granted.instance_id, granted.key) == ("first", "s1")
     assert entities.operate(entity, lock("second", "s2"), NOW) == []
     assert entity.locked_by == "first"
@@ -130,7 +130,7 @@ def test_while_locked_only_the_holders_calls_run() -> None:
     entities.operate(entity, lock("holder"), NOW)
     assert entities.operate(entity, signal(), NOW) == []
     assert entities.operate(entity, call("stranger"), NOW) == []
-    assert entities.operate(entity, call("holder"), NOW) == [fx.BatchReady("@counter@a")]
+    assert entities.operate(entity, call("holder"), NOW) == [fx.OfferBatch("@counter@a")]
     assert kinds(entities.take_batch(entity)) == ["entityOperationCalled"]
     assert len(entity.queue) == 2
 
@@ -138,26 +138,26 @@ def test_while_locked_only_the_holders_calls_run() -> None:
 def test_operations_before_a_request_for_the_lock_run_before_it_is_granted() -> None:
     entity = new_entity()
     entities.operate(entity, signal(), NOW)
-    assert only(entities.operate(entity, lock("holder"), NOW), fx.Send) == []
+    assert only(entities.operate(entity, lock("holder"), NOW), fx.DeliverEvent) == []
     entities.take_batch(entity)
     effects = entities.settle(entity, answer(1), NOW)
-    assert only(effects, fx.Send)[0].event.HasField("entityLockGranted")
+    assert only(effects, fx.DeliverEvent)[0].event.HasField("entityLockGranted")
 
 
 def test_a_lock_of_several_entities_goes_from_one_to_the_next() -> None:
     entity = new_entity()
     effects = entities.operate(entity, lock("holder", "s", "@counter@b"), NOW)
-    onward = only(effects, fx.Operate)[0]
+    onward = only(effects, fx.DeliverToEntity)[0]
     assert onward.entity_id == "@counter@b"
     assert onward.event.entityLockRequested.position == 1
-    assert only(effects, fx.Send) == []
+    assert only(effects, fx.DeliverEvent) == []
 
 
 def test_the_end_of_a_critical_section_lets_the_next_one_in() -> None:
     entity = new_entity()
     entities.operate(entity, lock("first", "s1"), NOW)
     entities.operate(entity, lock("second", "s2"), NOW)
-    granted = only(entities.unlock(entity, "s1", NOW), fx.Send)[0]
+    granted = only(entities.unlock(entity, "s1", NOW), fx.DeliverEvent)[0]
     assert granted.instance_id == "second"
 
 
@@ -201,10 +201,12 @@ def test_locks_that_were_asked_for_under_one_id_are_all_given_back() -> None:
 
 def test_a_call_tells_the_entity_who_calls() -> None:
     called = pb.EntityOperationCalledEvent(
-        requestId="r", operation="get", targetInstanceId=text("@a@1")
+        requestId="r", operation="get", targetInstanceId=string_value("@a@1")
     )
     instance = running()
-    message = only(take_turn(instance, asking("entityOperationCalled", called)), fx.Operate)[0]
+    message = only(
+        take_turn(instance, asking("entityOperationCalled", called)), fx.DeliverToEntity
+    )[0]
     body = message.event.entityOperationCalled
     assert body.parentInstanceId.value == "id"
     assert body.parentExecutionId.value == instance.execution_id
@@ -213,18 +215,20 @@ def test_a_call_tells_the_entity_who_calls() -> None:
 def test_a_signal_for_later_waits_outside_the_entity() -> None:
     later = pb.EntityOperationSignaledEvent(
         operation="add",
-        targetInstanceId=text("@a@1"),
+        targetInstanceId=string_value("@a@1"),
         scheduledTime=timestamp(NOW + SECOND),
     )
     effects = take_turn(running(), asking("entityOperationSignaled", later))
-    assert only(effects, fx.Operate) == []
+    assert only(effects, fx.DeliverToEntity) == []
     due = only(effects, fx.SetTimer)[0].timer
     assert (due.due, due.target) == (NOW + SECOND, "@a@1")
 
 
 @pytest.mark.parametrize("bad_id", ["x", "@@key", "@name", "@a@" + "k" * 100])
 def test_a_message_to_what_is_no_entity_fails_the_orchestration(bad_id: str) -> None:
-    signalled = pb.EntityOperationSignaledEvent(operation="x", targetInstanceId=text(bad_id))
+    signalled = pb.EntityOperationSignaledEvent(
+        operation="x", targetInstanceId=string_value(bad_id)
+    )
     instance = running(asking("entityOperationSignaled", signalled))
     assert instance.status == pb.ORCHESTRATION_STATUS_FAILED
 
@@ -247,7 +251,7 @@ def test_a_signal_costs_the_same_however_many_wait(locked_by: str | None) -> Non
     entity.queue = queue = _Counting([signal() for _ in range(20_000)])
     effects = entities.operate(entity, signal(), NOW)
     assert queue.looked_at <= 1
-    assert effects == ([] if locked_by else [fx.BatchReady(entity.entity_id)])
+    assert effects == ([] if locked_by else [fx.OfferBatch(entity.entity_id)])
 
 
 def test_a_call_of_the_locks_holder_runs_before_the_signals_that_wait() -> None:
@@ -255,7 +259,7 @@ def test_a_call_of_the_locks_holder_runs_before_the_signals_that_wait() -> None:
     entity.locked_by, entity.critical_section = "holder", "s"
     entity.queue = [signal() for _ in range(3)]
     offered = entities.operate(entity, call("holder"), NOW)
-    assert offered == [fx.BatchReady(entity.entity_id)]
+    assert offered == [fx.OfferBatch(entity.entity_id)]
     assert entities.take_batch(entity) == [call("holder")]
 
 
@@ -266,11 +270,13 @@ def test_an_entity_signals_another_and_starts_an_orchestration() -> None:
     actions = [
         pb.OperationAction(sendSignal=pb.SendSignalAction(instanceId="@b@1", name="add")),
         pb.OperationAction(
-            startNewOrchestration=pb.StartNewOrchestrationAction(name="o", version=text("2"))
+            startNewOrchestration=pb.StartNewOrchestrationAction(
+                name="o", version=string_value("2")
+            )
         ),
     ]
     effects = entities.settle(entity, answer(1, actions=actions), NOW)
-    assert only(effects, fx.Operate)[0].entity_id == "@b@1"
-    begin = only(effects, fx.StartOther)[0].started
+    assert only(effects, fx.DeliverToEntity)[0].entity_id == "@b@1"
+    begin = only(effects, fx.StartDetached)[0].started
     assert (begin.name, begin.version.value) == ("o", "2")
     assert len(begin.orchestrationInstance.instanceId) == 32

@@ -10,9 +10,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import effects as fx
 from dts_emulator.engine import instances
-from dts_emulator.engine.events import SECOND, event, text, unanswered
+from dts_emulator.engine.events import SECOND, event, string_value, unanswered
 from dts_emulator.engine.model import Activity, Timer
-from dts_emulator.engine.tally import summarized
+from dts_emulator.engine.step_counts import summarize
 from tests.engine.making import (
     COMPLETED,
     FAILED,
@@ -40,7 +40,10 @@ PARENT = pb.ParentInstanceInfo(
 
 def test_a_new_instance_is_pending_and_has_all_that_it_was_started_with() -> None:
     instance = new_instance(
-        version=text("2.0"), input=text("[1]"), tags={"team": "blue"}, parentInstance=PARENT
+        version=string_value("2.0"),
+        input=string_value("[1]"),
+        tags={"team": "blue"},
+        parentInstance=PARENT,
     )
     assert instance.status == pb.ORCHESTRATION_STATUS_PENDING
     assert (instance.version, instance.input) == ("2.0", "[1]")
@@ -58,7 +61,7 @@ def test_an_execution_has_an_id_of_32_hex_digits_that_its_start_names() -> None:
 
 def test_an_instance_is_offered_to_workers_at_once() -> None:
     _, effects = instances.create(started(), NOW)
-    assert effects == [fx.TurnReady("id")]
+    assert effects == [fx.OfferTurn("id")]
 
 
 def test_an_instance_that_starts_later_is_offered_when_its_time_has_come() -> None:
@@ -66,13 +69,13 @@ def test_an_instance_that_starts_later_is_offered_when_its_time_has_come() -> No
     begin = only(effects, fx.SetTimer)[0].timer
     assert begin.due == NOW + 5 * SECOND
     assert instances.deliver(instance, news(), NOW) == []
-    assert instances.fire(instance, begin.event, begin.due) == [fx.TurnReady("id")]
+    assert instances.fire(instance, begin.event, begin.due) == [fx.OfferTurn("id")]
     assert kinds(instance.inbox) == ["executionStarted", "eventRaised"]
 
 
 def test_a_start_in_the_past_is_a_start_at_once() -> None:
     instance, effects = instances.create(started(), NOW, NOW - SECOND)
-    assert effects == [fx.TurnReady("id")]
+    assert effects == [fx.OfferTurn("id")]
     assert instance.scheduled_start == NOW - SECOND
 
 
@@ -130,12 +133,12 @@ def test_an_instance_that_no_worker_has_seen_is_terminated_at_once() -> None:
         "executionTerminated",
         "executionCompleted",
     ]
-    assert fx.TurnGone("id") in effects
+    assert fx.CancelTurn("id") in effects
 
 
 def test_an_instance_that_runs_is_told_of_its_termination() -> None:
     instance = running(activity(1))
-    assert instances.terminate(instance, None, False, NOW) == [fx.TurnReady("id")]
+    assert instances.terminate(instance, None, False, NOW) == [fx.OfferTurn("id")]
     assert kinds(instance.inbox) == ["executionTerminated"]
     assert not instance.has_ended
 
@@ -155,7 +158,7 @@ def test_a_termination_alone_leaves_the_children_alone() -> None:
 
 def test_a_child_tells_its_parent_how_it_has_ended() -> None:
     instance = new_instance(parentInstance=PARENT)
-    told = only(take_turn(instance, completion(result="42")), fx.Send)[0]
+    told = only(take_turn(instance, completion(result="42")), fx.DeliverEvent)[0]
     assert (told.instance_id, told.key, told.sender) == ("parent", 7, "id")
     assert told.event.subOrchestrationInstanceCompleted.result.value == "42"
 
@@ -164,14 +167,14 @@ def test_a_childs_failure_reaches_its_parent_with_its_properties() -> None:
     reason = failure("broken")
     reason.properties["code"].number_value = 17
     instance = new_instance(parentInstance=PARENT)
-    told = only(take_turn(instance, completion(FAILED, failureDetails=reason)), fx.Send)[0]
+    told = only(take_turn(instance, completion(FAILED, failureDetails=reason)), fx.DeliverEvent)[0]
     assert told.event.subOrchestrationInstanceFailed.failureDetails == reason
 
 
 def test_a_terminated_child_counts_as_failed_for_its_parent() -> None:
     instance = new_instance(parentInstance=PARENT)
     effects = instances.terminate(instance, None, False, NOW)
-    failed = only(effects, fx.Send)[0].event.subOrchestrationInstanceFailed
+    failed = only(effects, fx.DeliverEvent)[0].event.subOrchestrationInstanceFailed
     assert "'id' was terminated" in failed.failureDetails.errorMessage
 
 
@@ -184,21 +187,21 @@ def test_timers_end_with_the_instance_unless_a_rewind_may_want_them(
     instance = running(timer(1, NOW + SECOND))
     instances.deliver(instance, news(), NOW)
     effects = take_turn(instance, completion(status))
-    assert (fx.DropTimers("id") in effects) == dropped
+    assert (fx.CancelTimers("id") in effects) == dropped
 
 
 @pytest.mark.parametrize(
     ("status", "effect"),
-    [(COMPLETED, fx.LeaveActivity), (TERMINATED, fx.DropActivity), (FAILED, None)],
+    [(COMPLETED, fx.OrphanActivity), (TERMINATED, fx.CancelActivity), (FAILED, None)],
 )
 def test_an_open_activity_runs_after_a_completion_and_need_not_after_a_termination(
     status: pb.OrchestrationStatus, effect: type[Any] | None
 ) -> None:
     instance = running(activity(1))
-    asked = instance.waits_for[1]
+    asked = instance.pending_tasks[1]
     instances.deliver(instance, news(), NOW)
     effects = take_turn(instance, completion(status))
-    said = [one for one in effects if isinstance(one, fx.LeaveActivity | fx.DropActivity)]
+    said = [one for one in effects if isinstance(one, fx.OrphanActivity | fx.CancelActivity)]
     assert [type(one) for one in said] == ([effect] if effect else [])
     assert all(one.activity == Activity("id", asked) for one in said)
 
@@ -209,8 +212,8 @@ def test_an_instance_that_has_ended_knows_its_steps_without_its_history() -> Non
     assert instance.summary is None
     take_turn(instance, completion())
     assert instance.summary is not None
-    assert instance.summary == summarized(instance)
-    assert (instance.summary.tally.asked.total(), instance.summary.tally.done.total()) == (2, 1)
+    assert instance.summary == summarize(instance)
+    assert (instance.summary.counts.asked.total(), instance.summary.counts.done.total()) == (2, 1)
 
 
 def test_a_failed_instance_may_still_hear_of_its_steps() -> None:
@@ -219,12 +222,12 @@ def test_a_failed_instance_may_still_hear_of_its_steps() -> None:
     take_turn(instance, completion(FAILED))
     assert instance.summary is None
     instances.answer(instance, 1, task_completed(1), NOW)
-    assert summarized(instance).tally.done.total() == 1
+    assert summarize(instance).counts.done.total() == 1
 
 
 def test_an_instance_that_is_failed_from_outside_says_why() -> None:
     instance = running(activity(1))
-    instances.fail_unasked(instance, "TurnTooLarge", "70 MB", NOW)
+    instances.fail_without_worker(instance, "TurnTooLarge", "70 MB", NOW)
     assert instance.status == FAILED
     assert instance.failure is not None
     assert instance.failure.errorMessage == "70 MB"
@@ -238,7 +241,7 @@ def test_a_timer_gives_the_event_of_its_firing_not_of_its_setting() -> None:
         event(
             NOW,
             timerFired=pb.TimerFiredEvent(
-                timerId=1, fireAt=instance.waits_for[1].timerCreated.fireAt
+                timerId=1, fireAt=instance.pending_tasks[1].timerCreated.fireAt
             ),
         ),
     )
@@ -249,5 +252,5 @@ def test_a_timer_gives_the_event_of_its_firing_not_of_its_setting() -> None:
 def test_what_an_instance_waits_for_can_be_read_off_its_history() -> None:
     instance = running(activity(1), activity(2), timer(3, NOW + SECOND), child(4, "c"))
     instances.answer(instance, 2, task_completed(2), NOW)
-    assert unanswered([*instance.history, *instance.inbox]) == instance.waits_for
-    assert list(instance.waits_for) == [1, 3, 4]
+    assert unanswered([*instance.history, *instance.inbox]) == instance.pending_tasks
+    assert list(instance.pending_tasks) == [1, 3, 4]

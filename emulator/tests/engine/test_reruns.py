@@ -8,7 +8,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from dts_emulator.engine import effects as fx
 from dts_emulator.engine import instances, reruns, turns
 from dts_emulator.engine.errors import ExistsError, InvalidError, PreconditionError
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from dts_emulator.engine.model import Instance
 from tests.engine.making import (
     COMPLETED,
@@ -45,7 +45,7 @@ def test_a_new_execution_has_a_new_id_a_new_input_and_an_empty_history() -> None
     assert instance.execution_id != before
     assert instance.input == "2"
     assert instance.history == []
-    assert instance.waits_for == {}
+    assert instance.pending_tasks == {}
     begin = instance.inbox[0].executionStarted
     assert begin.input.value == "2"
     assert begin.orchestrationInstance.executionId.value == instance.execution_id
@@ -65,8 +65,8 @@ def test_a_new_execution_gets_what_was_carried_over_then_what_has_arrived() -> N
 
 @pytest.mark.parametrize(("new", "kept"), [("2.0", "2.0"), (None, "1.0")])
 def test_a_new_execution_may_have_a_new_version(new: str | None, kept: str) -> None:
-    instance = new_instance(version=text("1.0"))
-    take_turn(instance, completion(CONTINUED, newVersion=text(new)))
+    instance = new_instance(version=string_value("1.0"))
+    take_turn(instance, completion(CONTINUED, newVersion=string_value(new)))
     assert instance.version == kept
     assert instance.inbox[0].executionStarted.version.value == kept
 
@@ -90,7 +90,9 @@ def test_results_for_an_earlier_execution_no_longer_count() -> None:
 
 
 def test_a_restart_has_the_same_name_input_version_and_tags() -> None:
-    instance = running(completion(), version=text("2.0"), input=text("[1]"), tags={"team": "blue"})
+    instance = running(
+        completion(), version=string_value("2.0"), input=string_value("[1]"), tags={"team": "blue"}
+    )
     again = reruns.restarted(instance, "new")
     assert (again.name, again.version.value, again.input.value) == ("o", "2.0", "[1]")
     assert dict(again.tags) == {"team": "blue"}
@@ -181,7 +183,7 @@ def rewrite(instance: Instance) -> list[fx.Effect]:
 def test_a_rewind_gives_its_worker_the_whole_history_and_exactly_two_events() -> None:
     instance = failed_beside(activity(2))
     instances.answer(instance, 2, task_completed(2), NOW)
-    assert reruns.rewind(instance, pb.ExecutionRewoundEvent(), NOW) == [fx.TurnReady("id")]
+    assert reruns.rewind(instance, pb.ExecutionRewoundEvent(), NOW) == [fx.OfferTurn("id")]
     assert kinds(turns.take(instance, NOW)) == ["orchestratorStarted", "executionRewound"]
     assert kinds(instance.history)[-1] == "executionCompleted"
 
@@ -190,7 +192,7 @@ def test_after_a_rewind_the_orchestrator_runs_again_with_what_had_arrived() -> N
     instance = failed_beside(activity(2))
     instances.answer(instance, 2, task_completed(2), NOW)
     reruns.rewind(instance, pb.ExecutionRewoundEvent(), NOW)
-    assert fx.TurnReady("id") in rewrite(instance)
+    assert fx.OfferTurn("id") in rewrite(instance)
     assert instance.status == RUNNING
     assert instance.execution_id == "f" * 32
     assert kinds(turns.take(instance, NOW)) == ["orchestratorStarted", "taskCompleted"]
@@ -198,10 +200,10 @@ def test_after_a_rewind_the_orchestrator_runs_again_with_what_had_arrived() -> N
 
 def test_what_is_under_way_at_a_failure_still_counts_after_a_rewind() -> None:
     instance = failed_beside(activity(2))
-    scheduled = instance.waits_for[2]
+    scheduled = instance.pending_tasks[2]
     reruns.rewind(instance, pb.ExecutionRewoundEvent(), NOW)
     rewrite(instance)
-    assert instance.waits_for[2] is scheduled
+    assert instance.pending_tasks[2] is scheduled
 
 
 def test_the_steps_of_a_rewound_instance_are_counted_anew() -> None:
@@ -216,15 +218,15 @@ def test_a_rewind_reaches_the_children_that_have_failed() -> None:
     failed = instances.sub_orchestration_failed(1, pb.TaskFailureDetails(), NOW)
     instances.answer(instance, 1, failed, NOW, sender="c")
     take_turn(instance, completion(FAILED))
-    reruns.rewind(instance, pb.ExecutionRewoundEvent(reason=text("mended")), NOW)
-    resumed = only(rewrite(instance), fx.ResumeChild)
+    reruns.rewind(instance, pb.ExecutionRewoundEvent(reason=string_value("mended")), NOW)
+    resumed = only(rewrite(instance), fx.RewindChild)
     assert [(one.parent_id, one.reason) for one in resumed] == [("id", "mended")]
 
 
 def test_a_child_that_still_runs_is_left_alone_by_a_rewind() -> None:
     instance = failed_beside(child(2, "c"))
     reruns.rewind(instance, pb.ExecutionRewoundEvent(), NOW)
-    assert only(rewrite(instance), fx.ResumeChild) == []
+    assert only(rewrite(instance), fx.RewindChild) == []
 
 
 @pytest.mark.parametrize("status", [RUNNING, COMPLETED, TERMINATED])

@@ -9,7 +9,7 @@ from google.protobuf.wrappers_pb2 import Int32Value
 from dts_emulator.engine import effects as fx
 from dts_emulator.engine import instances, turns
 from dts_emulator.engine.errors import InvalidError
-from dts_emulator.engine.events import MILLISECOND, SECOND, event, text
+from dts_emulator.engine.events import MILLISECOND, SECOND, event, string_value
 from tests.engine.making import (
     COMPLETED,
     FAILED,
@@ -79,7 +79,7 @@ def test_what_arrives_during_a_turn_is_offered_after_it() -> None:
     turns.take(instance, NOW)
     instances.deliver(instance, news(), NOW)
     answer = pb.OrchestratorResponse(instanceId="id", actions=[activity(1)])
-    assert fx.TurnReady("id") in turns.settle(instance, answer, NOW)
+    assert fx.OfferTurn("id") in turns.settle(instance, answer, NOW)
     assert kinds(instance.inbox) == ["eventRaised"]
 
 
@@ -100,19 +100,19 @@ def test_events_that_an_orchestrator_has_not_processed_come_again() -> None:
     effects = take_turn(instance, numEventsProcessed=Int32Value(value=3))
     assert kinds(instance.history) == ["orchestratorStarted", "executionStarted", "eventRaised"]
     assert [item.eventRaised.name for item in instance.inbox] == ["second"]
-    assert fx.TurnReady("id") in effects
+    assert fx.OfferTurn("id") in effects
 
 
 def test_a_custom_status_stays_until_it_is_replaced() -> None:
     instance = new_instance()
-    take_turn(instance, activity(1), customStatus=text('"half"'))
+    take_turn(instance, activity(1), customStatus=string_value('"half"'))
     instances.answer(instance, 1, task_completed(1), NOW)
     take_turn(instance, activity(2))
     assert instance.custom_status == '"half"'
 
 
 def test_the_trace_goes_from_turn_to_turn() -> None:
-    trace = pb.OrchestrationTraceContext(spanID=text("span"))
+    trace = pb.OrchestrationTraceContext(spanID=string_value("span"))
     instance = new_instance()
     take_turn(instance, activity(1), orchestrationTraceContext=trace)
     assert instance.trace == trace
@@ -128,7 +128,7 @@ def test_the_end_is_the_last_event_wherever_its_action_stands() -> None:
 def test_an_orchestrator_that_sends_itself_an_event_and_ends_leaves_no_work() -> None:
     instance = new_instance()
     effects = take_turn(instance, sent(1, "id"), completion())
-    message = only(effects, fx.Send)[0]
+    message = only(effects, fx.DeliverEvent)[0]
     assert instances.deliver(instance, message.event, NOW) == []
     assert instances.readiness(instance) == []
 
@@ -143,11 +143,11 @@ def test_a_termination_ends_an_orchestrator_that_ignores_it() -> None:
 
 def test_suspend_and_resume_change_the_status_and_keep_their_reasons() -> None:
     instance = running(activity(1))
-    suspended = pb.ExecutionSuspendedEvent(input=text("a break"))
+    suspended = pb.ExecutionSuspendedEvent(input=string_value("a break"))
     instances.deliver(instance, event(NOW, executionSuspended=suspended), NOW)
     take_turn(instance)
     assert instance.status == pb.ORCHESTRATION_STATUS_SUSPENDED
-    resumed = pb.ExecutionResumedEvent(input=text("back"))
+    resumed = pb.ExecutionResumedEvent(input=string_value("back"))
     instances.deliver(instance, event(NOW, executionResumed=resumed), NOW)
     take_turn(instance)
     assert instance.status == pb.ORCHESTRATION_STATUS_RUNNING
@@ -161,16 +161,16 @@ def test_a_timer_is_due_a_millisecond_after_its_time() -> None:
 
 
 def test_an_activity_without_a_version_counts_with_that_of_its_orchestration() -> None:
-    instance = new_instance(version=text("2.0"))
-    own = text("7.1")
+    instance = new_instance(version=string_value("2.0"))
+    own = string_value("7.1")
     effects = take_turn(instance, activity(1), activity(2, version=own))
-    assert [ready.version for ready in only(effects, fx.ActivityReady)] == ["2.0", "7.1"]
+    assert [ready.version for ready in only(effects, fx.OfferActivity)] == ["2.0", "7.1"]
     assert not instance.history[2].taskScheduled.HasField("version")
 
 
 def test_a_child_is_told_who_its_parent_is() -> None:
-    instance = new_instance(version=text("2.0"))
-    request = child(3, "c", input=text("1"), tags={"team": "blue"})
+    instance = new_instance(version=string_value("2.0"))
+    request = child(3, "c", input=string_value("1"), tags={"team": "blue"})
     born = only(take_turn(instance, request), fx.StartChild)[0].started
     parent = born.parentInstance
     assert parent.taskScheduledId == 3
@@ -181,7 +181,9 @@ def test_a_child_is_told_who_its_parent_is() -> None:
 
 
 def test_an_orchestration_can_terminate_another() -> None:
-    request = pb.TerminateOrchestrationAction(instanceId="x", reason=text('"why"'), recurse=True)
+    request = pb.TerminateOrchestrationAction(
+        instanceId="x", reason=string_value('"why"'), recurse=True
+    )
     action = pb.OrchestratorAction(id=1, terminateOrchestration=request)
     effects = take_turn(new_instance(), action)
     assert fx.Terminate("x", '"why"', recurse=True) in effects
@@ -228,9 +230,9 @@ def test_an_answer_in_parts_is_put_together_with_the_last_one() -> None:
     turns.take(instance, NOW)
     first = part(0, activity(1), last=False)
     first.customStatus.value = '"s"'
-    assert turns.add_part(instance.turn, first) is None
-    assert turns.add_part(instance.turn, part(1, activity(2), last=False)) is None
-    whole = turns.add_part(instance.turn, part(2, activity(3), last=True))
+    assert turns.add_chunk(instance.turn, first) is None
+    assert turns.add_chunk(instance.turn, part(1, activity(2), last=False)) is None
+    whole = turns.add_chunk(instance.turn, part(2, activity(3), last=True))
     assert whole is not None
     assert [action.id for action in whole.actions] == [1, 2, 3]
     assert whole.customStatus.value == '"s"'
@@ -240,8 +242,8 @@ def test_an_answer_in_parts_is_put_together_with_the_last_one() -> None:
 def test_a_first_part_that_comes_again_begins_anew() -> None:
     instance = new_instance()
     turns.take(instance, NOW)
-    turns.add_part(instance.turn, part(0, activity(1), last=False))
-    turns.add_part(instance.turn, part(0, activity(1), last=False))
-    whole = turns.add_part(instance.turn, part(1, activity(2), last=True))
+    turns.add_chunk(instance.turn, part(0, activity(1), last=False))
+    turns.add_chunk(instance.turn, part(0, activity(1), last=False))
+    whole = turns.add_chunk(instance.turn, part(1, activity(2), last=True))
     assert whole is not None
     assert [action.id for action in whole.actions] == [1, 2]

@@ -118,7 +118,7 @@ class Cuts(RuleBasedStateMachine):
 
     @rule()
     def write(self) -> None:
-        self.simulation.hub.store.keep()
+        self.simulation.hub.store.flush()
         self._is_kept()
 
     def _is_kept(self) -> None:
@@ -189,7 +189,7 @@ def state_of(hub: TaskHub, ids: set[str]) -> State:
                 for timer in hub.timers._things.values()
                 if isinstance(timer, Timer)
             ),
-            "turns": sorted({*hub._turns, *hub._pauses}),
+            "turns": sorted({*hub._turns, *hub._batching}),
             "batches": sorted(hub._batches),
             "activities": sorted(activities(hub)),
         }

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.dashboard.progress import Families
+from dts_emulator.dashboard.progress import TreeProgress
 from dts_emulator.engine.events import event
-from dts_emulator.engine.model import Activity, Entity, Instance, Summary, Tally, Timer
+from dts_emulator.engine.model import Activity, Entity, Instance, StepCounts, Summary, Timer
 from dts_emulator.store import Filter, Store, reader
 from tests.store.things import (
     TIME,
@@ -47,13 +47,13 @@ def full(instance_id: str = "full") -> Instance:
         completed_at=TIME + 4,
         history=[named("h1"), activity],
         inbox=[named("i1"), named("i2")],
-        waits_for={1: activity},
+        pending_tasks={1: activity},
         rewind=event(TIME, executionRewound=pb.ExecutionRewoundEvent()),
-        is_due=True,
+        owes_turn=True,
         trace=pb.OrchestrationTraceContext(),
-        given={(1, TIME): (TIME + 1, TIME + 2)},
+        dispatch_times={(1, TIME): (TIME + 1, TIME + 2)},
         summary=Summary(
-            Tally(Counter(a=2), Counter(a=1), Counter(), TIME, TIME + 1), first_turn_at=TIME
+            StepCounts(Counter(a=2), Counter(a=1), Counter(), TIME, TIME + 1), first_turn_at=TIME
         ),
     )
 
@@ -61,30 +61,30 @@ def full(instance_id: str = "full") -> Instance:
 def test_the_steps_of_what_has_ended_are_known_without_its_history(
     store: Store, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    summary = Summary(Tally(asked=Counter(a=3), done=Counter(a=2)), TIME)
+    summary = Summary(StepCounts(asked=Counter(a=3), done=Counter(a=2)), TIME)
     store.put(ended("parent", summary=summary))
     store.put(ended("child", parent_id="parent", history=[named("h")], summary=summary))
-    store.keep()
+    store.flush()
     again = reopen()
     monkeypatch.setattr(reader, "events_of", None)  # It cannot read a history any more.
     parent = again.instance("parent")
     assert parent is not None
-    tally = Families(again).progress(parent)
-    assert (tally.asked, tally.done, tally.parts) == (Counter(a=6), Counter(a=4), 1)
+    counts = TreeProgress(again).progress(parent)
+    assert (counts.asked, counts.done, counts.parts) == (Counter(a=6), Counter(a=4), 1)
 
 
 def test_an_ended_instance_that_is_put_unread_is_written_once(store: Store, reopen: Reopen) -> None:
     one = ended(history=[named("h1")])
     store.put(one)
-    store.keep()
+    store.flush()
     one.history.append(named("h2"))
     store.put(one)
-    store.keep()
+    store.flush()
     store = reopen()
     again = store.instance("i")
     assert again is not None
     store.put(again)
-    store.keep()
+    store.flush()
     del again
     kept = reopen().instance("i")
     assert kept is not None
@@ -97,7 +97,7 @@ def test_an_instance_is_the_same_object_as_long_as_somebody_has_it(store: Store)
     assert store.instance("i") is one
     one.status, one.completed_at = COMPLETED, TIME
     store.put(one)
-    store.keep()
+    store.flush()
     assert store.instance("i") is one
 
 
@@ -107,7 +107,7 @@ def test_what_is_unknown_is_none(store: Store) -> None:
     store.remove("i")
     store.remove_entity("@e@k")
     store.remove_timer(Timer(TIME, "@e@k", named("x")))
-    store.remove_left(Activity("i", asked(1)))
+    store.remove_orphan(Activity("i", asked(1)))
 
 
 def test_all_of_an_active_instance_is_found_again(store: Store, reopen: Reopen) -> None:
@@ -115,12 +115,12 @@ def test_all_of_an_active_instance_is_found_again(store: Store, reopen: Reopen) 
     store.put(before)
     found = list(reopen().active())
     assert [contents(one) for one in found] == [contents(before)]
-    assert found[0].waits_for[1] is found[0].history[1]
+    assert found[0].pending_tasks[1] is found[0].history[1]
 
 
 def test_all_of_an_ended_instance_is_found_again(store: Store, reopen: Reopen) -> None:
     before = full()
-    before.waits_for, before.history = {}, [named("h1")]
+    before.pending_tasks, before.history = {}, [named("h1")]
     store.put(before)
     again = reopen()
     assert list(again.active()) == []
@@ -188,7 +188,7 @@ def test_lists_are_found_as_they_have_become(
         setattr(item, kind, [events[letter] for letter in letters])
         store.put(one)
         store.put_entity(entity)
-        store.keep()
+        store.flush()
     setattr(item, kind, [events[letter] for letter in after])
     store.put(one)
     store.put_entity(entity)
@@ -202,30 +202,30 @@ def test_what_was_given_is_found_again_also_when_it_was_given_twice(
 ) -> None:
     one = instance()
     for key, times in ((1, (1, 1)), (2, (2, 2)), (1, (1, 3)), (3, (4, 4))):
-        one.given.pop((key, 0), None)
-        one.given[key, 0] = times
+        one.dispatch_times.pop((key, 0), None)
+        one.dispatch_times[key, 0] = times
         store.put(one)
-        store.keep()
+        store.flush()
     (found,) = reopen().active()
-    assert found.given == {(2, 0): (2, 2), (1, 0): (1, 3), (3, 0): (4, 4)}
+    assert found.dispatch_times == {(2, 0): (2, 2), (1, 0): (1, 3), (3, 0): (4, 4)}
 
 
 def test_a_new_execution_begins_with_nothing_of_the_one_before(
     store: Store, reopen: Reopen
 ) -> None:
-    one = instance(history=[named("a"), asked(1)], given={(1, 0): (1, 1)})
+    one = instance(history=[named("a"), asked(1)], dispatch_times={(1, 0): (1, 1)})
     store.put(one)
-    store.keep()
-    one.history, one.given, one.inbox = [], {}, [named("b")]
+    store.flush()
+    one.history, one.dispatch_times, one.inbox = [], {}, [named("b")]
     store.put(one)
     (found,) = reopen().active()
-    assert (found.history, found.given, names(found.inbox)) == ([], {}, ["b"])
+    assert (found.history, found.dispatch_times, names(found.inbox)) == ([], {}, ["b"])
 
 
 def test_what_is_removed_stays_away(store: Store, reopen: Reopen) -> None:
     store.put(ended("on disk"))
     store.put_entity(Entity("@e@k", TIME, state="1"))
-    store.keep()
+    store.flush()
     store.put(ended("new"))
     for instance_id in ("on disk", "new"):
         store.remove(instance_id)
@@ -240,7 +240,7 @@ def test_what_is_removed_stays_away(store: Store, reopen: Reopen) -> None:
 
 def test_an_instance_may_take_the_place_of_another(store: Store, reopen: Reopen) -> None:
     store.put(ended(history=[named("old")], input="1", parent_id="p"))
-    store.keep()
+    store.flush()
     store.remove("i")
     store.put(ended(history=[named("new")]))
     found = reopen().instance("i")

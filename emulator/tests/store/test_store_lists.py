@@ -8,7 +8,7 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import Activity, Entity, Timer
-from dts_emulator.store import EntityFilter, Filter, Left, Store
+from dts_emulator.store import EntityFilter, Filter, OrphanedActivity, Store
 from tests.store.things import (
     TIME,
     Reopen,
@@ -30,7 +30,7 @@ def test_children_are_known_whether_they_run_or_have_ended(store: Store, reopen:
     for name in ("b", "a", "c"):
         store.put(ended(name, parent_id="p"))
     store.put(ended("other", parent_id="q"))
-    store.keep()
+    store.flush()
     gc.collect()
     store.put(instance("d", parent_id="p"))
     store.remove("c")
@@ -123,21 +123,21 @@ def test_timers_and_left_activities_are_found_again_until_they_are_over(
     store: Store, reopen: Reopen
 ) -> None:
     timers = [Timer(TIME + n, "@e@k", named(str(n))) for n in range(3)]
-    lefts = [Left(Activity("i", asked(n)), "2.0") for n in range(3)]
-    for timer, left in zip(timers, lefts, strict=True):
+    orphans = [OrphanedActivity(Activity("i", asked(n)), "2.0") for n in range(3)]
+    for timer, orphan in zip(timers, orphans, strict=True):
         store.put_timer(timer)
-        store.leave(left)
+        store.keep_orphan(orphan)
     store.remove_timer(timers[0])
-    store.remove_left(lefts[0].activity)
-    store.keep()
+    store.remove_orphan(orphans[0].activity)
+    store.flush()
     store.remove_timer(timers[1])
-    store.remove_left(lefts[1].activity)
+    store.remove_orphan(orphans[1].activity)
     store = reopen()
-    (timer,), (left,) = store.timers(), store.left()
+    (timer,), (orphan,) = store.timers(), store.orphans()
     assert (timer.due, timer.target, names([timer.event])) == (TIME + 2, "@e@k", ["2"])
-    assert (left.activity.instance_id, left.version) == ("i", "2.0")
-    assert left.activity.scheduled.eventId == 2
+    assert (orphan.activity.instance_id, orphan.version) == ("i", "2.0")
+    assert orphan.activity.scheduled.eventId == 2
     store.remove_timer(timer)
-    store.remove_left(left.activity)
+    store.remove_orphan(orphan.activity)
     store = reopen()
-    assert (list(store.timers()), list(store.left())) == ([], [])
+    assert (list(store.timers()), list(store.orphans())) == ([], [])

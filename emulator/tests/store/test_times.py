@@ -8,7 +8,7 @@ import pytest
 
 from dts_emulator.engine.model import Entity, Timer
 from dts_emulator.store import EntityFilter, Filter, Store
-from dts_emulator.store.codec import Part, body_of, given_of
+from dts_emulator.store.codec import Part, body_of, dispatch_times_of
 from tests.store.things import TIME, Reopen, contents, ended, ids, instance, named
 
 SECOND = 1_000_000_000
@@ -23,7 +23,7 @@ def test_a_time_is_found_again_to_the_nanosecond(store: Store, reopen: Reopen, t
     before = instance(
         scheduled_start=time,
         starts_at=time,
-        given={(-1, time): (TIME, TIME + 1), (2**31 - 1, -time): (0, 1), (7, 0): (2, 3)},
+        dispatch_times={(-1, time): (TIME, TIME + 1), (2**31 - 1, -time): (0, 1), (7, 0): (2, 3)},
     )
     store.put(before)
     store.put_timer(Timer(time, "@e@k", named("t")))
@@ -35,8 +35,8 @@ def test_a_time_is_found_again_to_the_nanosecond(store: Store, reopen: Reopen, t
 
 def test_what_an_earlier_emulator_has_noted_is_read() -> None:
     body = pack("<8q", 7, TIME, 1, 2, -1, TIME + 1, 3, 4)
-    assert given_of([body]) == {(7, TIME): (1, 2), (-1, TIME + 1): (3, 4)}
-    assert body_of(Part.GIVEN, [(7, TIME, 1, 2), (-1, TIME + 1, 3, 4)]) == body
+    assert dispatch_times_of([body]) == {(7, TIME): (1, 2), (-1, TIME + 1): (3, 4)}
+    assert body_of(Part.DISPATCH_TIMES, [(7, TIME, 1, 2), (-1, TIME + 1, 3, 4)]) == body
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_lists_are_those_of_a_store_in_memory(
             with store.lock:
                 change(store, what, name, number)
             if what == "keep":
-                store.keep()
+                store.flush()
         with store.lock:
             listed = lists(store, offset, limit)
         file.close()
@@ -102,7 +102,7 @@ def test_a_list_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     file = StateFile(path)
     store = file.store("hub")
     store.put(instance("on disk"))
-    store.keep()
+    store.flush()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # Nobody else can write now.
         store.put(ended("new"))
@@ -129,7 +129,7 @@ def test_changes_are_written_in_their_order_whatever_is_listed_meanwhile(
         return changes
 
     monkeypatch.setattr(SqliteStore, "take", take_slowly)
-    monkeypatch.setattr("dts_emulator.store.writer.GATHER_SECONDS", 0)
+    monkeypatch.setattr("dts_emulator.store.writer.FLUSH_INTERVAL", 0)
     file = StateFile(tmp_path / "state.db")
     store = file.store("hub")
     made = [instance(str(number)) for number in range(10)]
@@ -143,7 +143,7 @@ def test_changes_are_written_in_their_order_whatever_is_listed_meanwhile(
                 assert has_taken.wait(10)
         with store.lock:
             assert store.newest(Filter(), 0, 100)[1] == int(one.instance_id) + 1
-    store.keep()
+    store.flush()
     file.close()
     again = StateFile(tmp_path / "state.db")
     found = [(one.custom_status, names(one.history)) for one in again.store("hub").active()]
@@ -154,15 +154,15 @@ def test_changes_are_written_in_their_order_whatever_is_listed_meanwhile(
 def test_what_is_wanted_now_does_not_wait_for_more_to_gather(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dts_emulator.store.writer.GATHER_SECONDS", 3600.0)
+    monkeypatch.setattr("dts_emulator.store.writer.FLUSH_INTERVAL", 3600.0)
     file = StateFile(tmp_path / "state.db")
     store = file.store("hub")
     told: list[str | None] = []
     for one in (instance("a"), instance("b")):
         store.put(one)
-        store.when_kept(told.append)
+        store.when_flushed(told.append)
         wait_until(lambda: told, "it is kept", seconds=10)
         store.put(one)
-        store.keep()
+        store.flush()
     assert told == [None, None]
     file.close()

@@ -59,9 +59,9 @@ def contents(item: Instance | Entity) -> dict[str, Any]:
     if isinstance(item, Entity):
         values["queue"] = values.pop("batch") + values["queue"]
     else:
-        is_owed = item.is_due or item.turn is not None
+        is_owed = item.owes_turn or item.turn is not None
         del values["turn"]
-        values["is_due"] = is_owed and not item.inbox and item.rewind is None
+        values["owes_turn"] = is_owed and not item.inbox and item.rewind is None
     return values
 
 

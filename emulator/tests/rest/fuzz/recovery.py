@@ -10,7 +10,7 @@ import grpc
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
-from dts_emulator.engine.events import text
+from dts_emulator.engine.events import string_value
 from dts_emulator.engine.model import Instance
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import EntityFilter, Filter
@@ -112,7 +112,7 @@ def next_actions(request: pb.OrchestratorRequest) -> list[pb.OrchestratorAction]
         item = pb.ScheduleTaskAction(name="item")
         return [pb.OrchestratorAction(id=number, scheduleTask=item) for number in range(10)]
     results = sum(event.HasField("taskCompleted") for event in events)
-    return [completed(result=text("10"))] if results == 10 else []
+    return [completed(result=string_value("10"))] if results == 10 else []
 
 
 def end_all(hub: TaskHub, wire: Wire) -> None:

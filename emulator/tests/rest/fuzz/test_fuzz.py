@@ -103,7 +103,7 @@ def target(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Target]:
     """Give an emulator to attack, in which items that are given back do not rest long."""
-    monkeypatch.setattr("dts_emulator.hub.leases.REST_SECONDS", 0.05)
+    monkeypatch.setattr("dts_emulator.hub.leases.ABANDON_BACKOFF_SECONDS", 0.05)
     target = Target(tmp_path if request.param == "in a file" else None)
     target.emulator.start()
     yield target

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dts_emulator.engine.events import event, is_task_result
-from dts_emulator.engine.model import Tally
-from dts_emulator.engine.tally import Counting, Steps
+from dts_emulator.engine.model import StepCounts
+from dts_emulator.engine.step_counts import StepCounter, Steps
 
 STEPS = ["resize", "upload"]
 
@@ -30,30 +30,30 @@ def failed(number: int) -> pb.HistoryEvent:
     return event(200 + number, taskFailed=pb.TaskFailedEvent(taskScheduledId=number))
 
 
-def count(history: list[pb.HistoryEvent], looks: list[int]) -> Tally:
-    counting = Counting()
+def count(history: list[pb.HistoryEvent], looks: list[int]) -> StepCounts:
+    counter = StepCounter()
     for look in sorted(looks):
-        counting.read(history[:look], [])
-    return counting.read(history, [])
+        counter.read(history[:look], [])
+    return counter.read(history, [])
 
 
 def test_steps_are_counted_by_name() -> None:
-    tally = count([asked(1), asked(2), asked(3), done(1), failed(2)], [])
-    assert tally.asked == Counter(upload=2, resize=1)
-    assert (tally.done, tally.failed) == (Counter(upload=1), Counter(resize=1))
-    assert (tally.first_at, tally.last_at) == (101, 202)
+    counts = count([asked(1), asked(2), asked(3), done(1), failed(2)], [])
+    assert counts.asked == Counter(upload=2, resize=1)
+    assert (counts.done, counts.failed) == (Counter(upload=1), Counter(resize=1))
+    assert (counts.first_at, counts.last_at) == (101, 202)
 
 
 def test_a_step_that_is_tried_again_counts_once() -> None:
-    tally = count([asked(1), failed(1), asked(1), done(1)], [])
-    assert (tally.asked, tally.done) == (Counter(upload=1), Counter(upload=1))
-    assert not tally.failed.total()
+    counts = count([asked(1), failed(1), asked(1), done(1)], [])
+    assert (counts.asked, counts.done) == (Counter(upload=1), Counter(upload=1))
+    assert not counts.failed.total()
 
 
 @pytest.mark.parametrize("answer", [done(7), failed(7)])
 def test_an_answer_to_what_was_not_asked_for_counts_for_nothing(answer: pb.HistoryEvent) -> None:
-    tally = count([asked(1), answer, done(1)], [])
-    assert (tally.asked.total(), tally.done.total(), tally.failed.total()) == (1, 1, 0)
+    counts = count([asked(1), answer, done(1)], [])
+    assert (counts.asked.total(), counts.done.total(), counts.failed.total()) == (1, 1, 0)
 
 
 def ways(number: int) -> list[list[pb.HistoryEvent]]:
@@ -87,7 +87,7 @@ def test_answers_that_are_counted_and_answers_that_are_matched_give_the_same(
     taken, arrived = history[:look], list(takewhile(is_task_result, history[look:]))
     matched = Steps()
     matched.read(taken)
-    counted, expected = Counting().read(taken, arrived), matched.tally(arrived)
+    counted, expected = StepCounter().read(taken, arrived), matched.counts(arrived)
     assert (counted.asked, counted.done, counted.failed) == (
         expected.asked,
         expected.done,

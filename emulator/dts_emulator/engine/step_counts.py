@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.engine.events import is_task_result, kind_of, nanoseconds
-from dts_emulator.engine.model import Instance, Summary, Tally
+from dts_emulator.engine.events import event_type, is_task_result, nanoseconds
+from dts_emulator.engine.model import Instance, StepCounts, Summary
 
 Events = Sequence[pb.HistoryEvent]
 
@@ -17,10 +17,10 @@ _ANSWERS = frozenset({_DONE, _FAILED})
 _HEARD = _ANSWERS | {_ASKED}
 
 
-def summarized(instance: Instance, counting: Counting | None = None) -> Summary:
+def summarize(instance: Instance, counter: StepCounter | None = None) -> Summary:
     """Return the summary of an instance, whose history `counting` may have read a part of."""
-    tally = (counting or Counting()).read(instance.history, instance.inbox)
-    return Summary(tally, _first_turn_at(instance))
+    counts = (counter or StepCounter()).read(instance.history, instance.inbox)
+    return Summary(counts, _first_turn_at(instance))
 
 
 def _first_turn_at(instance: Instance) -> int | None:
@@ -30,7 +30,7 @@ def _first_turn_at(instance: Instance) -> int | None:
     return None if instance.turn is None else nanoseconds(instance.turn.started.timestamp)
 
 
-class Counting:
+class StepCounter:
     """Reads a history that grows, each event once.
 
     A large run is read at one look, so it takes the short way where there is one: successes are
@@ -51,24 +51,24 @@ class Counting:
         """Return whether it has read more than there is: the history is another one."""
         return self._read > len(history)
 
-    def read(self, history: Events, inbox: Iterable[pb.HistoryEvent]) -> Tally:
+    def read(self, history: Events, inbox: Iterable[pb.HistoryEvent]) -> StepCounts:
         """Count what is new in a history; what is in the inbox is on its way there."""
         news = history[self._read :]
         self._read = len(history)
-        kinds = list(map(kind_of, news))
+        kinds = list(map(event_type, news))
         arrived = list(filter(is_task_result, inbox))
         self._note_times(news, kinds)
-        tally = self._counted(news, kinds, arrived) if self._steps is None else None
-        if tally is None:
+        counts = self._counted(news, kinds, arrived) if self._steps is None else None
+        if counts is None:
             if self._steps is None:
                 self._steps, news = Steps(), history
             self._steps.read(news)
-            tally = self._steps.tally(arrived)
-        tally.first_at, tally.last_at = self._first_at, self._last_at
+            counts = self._steps.counts(arrived)
+        counts.first_at, counts.last_at = self._first_at, self._last_at
         if arrived:
-            tally.first_at = tally.first_at or nanoseconds(arrived[0].timestamp)
-            tally.last_at = nanoseconds(arrived[-1].timestamp)
-        return tally
+            counts.first_at = counts.first_at or nanoseconds(arrived[0].timestamp)
+            counts.last_at = nanoseconds(arrived[-1].timestamp)
+        return counts
 
     def _note_times(self, news: Events, kinds: Sequence[str]) -> None:
         def is_answer(index: int) -> bool:
@@ -82,7 +82,7 @@ class Counting:
             first = next(filter(is_answer, range(len(news))))
             self._first_at = nanoseconds(news[first].timestamp)
 
-    def _counted(self, news: Events, kinds: Sequence[str], arrived: Events) -> Tally | None:
+    def _counted(self, news: Events, kinds: Sequence[str], arrived: Events) -> StepCounts | None:
         """Return the counts, None where it matters which step has succeeded."""
         pairs = list(zip(news, kinds, strict=True))
         asked = {one.eventId: one.taskScheduled.name for one, kind in pairs if kind == _ASKED}
@@ -93,18 +93,18 @@ class Counting:
         self._asked.update(asked.values())
         self._done += kinds.count(_DONE)
         self._failed.update(_number(one, kind) for one, kind in pairs if kind == _FAILED)
-        failed = self._failed | {_number(e, _FAILED) for e in arrived if kind_of(e) == _FAILED}
-        done = self._done + sum(kind_of(event) == _DONE for event in arrived)
+        failed = self._failed | {_number(e, _FAILED) for e in arrived if event_type(e) == _FAILED}
+        done = self._done + sum(event_type(event) == _DONE for event in arrived)
         if not failed <= self._names.keys() or done + len(failed) > len(self._names):
             return None
-        tally = Tally(Counter(self._asked), failed=Counter(self._names[n] for n in failed))
+        counts = StepCounts(Counter(self._asked), failed=Counter(self._names[n] for n in failed))
         if done + len(failed) == len(self._names):
-            tally.done = tally.asked - tally.failed
-        elif len(tally.asked) == 1 or not done:
-            tally.done = Counter(dict.fromkeys(tally.asked, done))
+            counts.done = counts.asked - counts.failed
+        elif len(counts.asked) == 1 or not done:
+            counts.done = Counter(dict.fromkeys(counts.asked, done))
         else:
             return None
-        return tally
+        return counts
 
 
 class Steps:
@@ -119,24 +119,26 @@ class Steps:
 
     def read(self, news: Events) -> None:
         """Take note of more events."""
-        found = [(event, kind) for event in news if (kind := kind_of(event)) in _HEARD]
+        found = [(event, kind) for event in news if (kind := event_type(event)) in _HEARD]
         self._names |= {e.eventId: e.taskScheduled.name for e, kind in found if kind == _ASKED}
         self._last |= {_number(event, kind): kind for event, kind in found}
 
-    def tally(self, arrived: Events) -> Tally:
+    def counts(self, arrived: Events) -> StepCounts:
         """Return the counts, with the answers counted in that have arrived since."""
-        last = self._last | {_number(event, kind_of(event)): kind_of(event) for event in arrived}
+        last = self._last | {
+            _number(event, event_type(event)): event_type(event) for event in arrived
+        }
         # A history that a worker has rewritten may answer what it does not ask for.
         known = [number for number in last if number in self._names]
         found = Counter((self._names[number], last[number]) for number in known)
-        tally = Tally()
+        counts = StepCounts()
         for (name, kind), count in found.items():
-            tally.asked[name] += count
+            counts.asked[name] += count
             if kind == _DONE:
-                tally.done[name] += count
+                counts.done[name] += count
             elif kind == _FAILED:
-                tally.failed[name] += count
-        return tally
+                counts.failed[name] += count
+        return counts
 
 
 def _number(event: pb.HistoryEvent, kind: str) -> int:

@@ -7,11 +7,11 @@ from dts_emulator.engine.model import Instance
 
 # From how many history events on, and for how long, results wait for others.
 LONG_HISTORY = 100
-PAUSE_PER_EVENT = 4 * MILLISECOND // 10
-LONGEST_PAUSE = 500 * MILLISECOND
+DELAY_PER_EVENT = 4 * MILLISECOND // 10
+MAX_DELAY = 500 * MILLISECOND
 
 
-def pause_before_turn(instance: Instance) -> int:
+def batching_delay(instance: Instance) -> int:
     """Return how many nanoseconds an orchestrator's turn waits for more results to take along.
 
     A turn runs the orchestrator again from the start, at a cost that grows with the history. A
@@ -20,6 +20,6 @@ def pause_before_turn(instance: Instance) -> int:
     length = len(instance.history)
     if length < LONG_HISTORY or not instance.inbox or not is_task_result(instance.inbox[-1]):
         return 0
-    if not any(asked.HasField("taskScheduled") for asked in instance.waits_for.values()):
+    if not any(asked.HasField("taskScheduled") for asked in instance.pending_tasks.values()):
         return 0
-    return min(length * PAUSE_PER_EVENT, LONGEST_PAUSE)
+    return min(length * DELAY_PER_EVENT, MAX_DELAY)

@@ -39,7 +39,7 @@ MAX_FORM_BYTES = 4 * 1024 * 1024
 MAX_FIELDS = 20
 
 
-class Site:
+class Renderer:
     """The task hubs and the templates that show them; `read_only`: without any action."""
 
     def __init__(self, hubs: Mapping[str, HubView], *, read_only: bool) -> None:
@@ -109,7 +109,7 @@ async def body_of(request: Request, limit: int) -> bytes:
 
 
 @contextmanager
-def in_words(what: str) -> Iterator[None]:
+def http_errors(what: str) -> Iterator[None]:
     """Turn what a task hub refuses into an error page; `what` is the thing acted upon."""
     try:
         yield
@@ -135,9 +135,22 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         name: getattr(text, name)
-        for name in ("as_json", "brief", "clock", "count", "duration", "excerpt", "iso", "one_line")
+        for name in (
+            "as_json",
+            "short_label",
+            "date_time",
+            "count",
+            "duration",
+            "excerpt",
+            "iso",
+            "one_line",
+        )
     }
-    environment.filters |= {"precise": text.precise, "rate": text.rate, "tick": text.tick}
+    environment.filters |= {
+        "time_of_day": text.time_of_day,
+        "rate": text.rate,
+        "axis_label": text.axis_label,
+    }
     environment.globals |= {
         name: getattr(links, name) for name in dir(links) if name.endswith("_path")
     }

@@ -6,7 +6,7 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import Instance
-from dts_emulator.engine.pace import LONG_HISTORY, LONGEST_PAUSE, pause_before_turn
+from dts_emulator.engine.result_batching import LONG_HISTORY, MAX_DELAY, batching_delay
 
 RESULT = pb.HistoryEvent(taskCompleted=pb.TaskCompletedEvent())
 FAILURE = pb.HistoryEvent(taskFailed=pb.TaskFailedEvent())
@@ -23,22 +23,22 @@ def waiting(events: int, activities_out: int, newest: pb.HistoryEvent) -> Instan
         updated_at=0,
         history=[pb.HistoryEvent()] * events,
         inbox=[newest],
-        waits_for=dict.fromkeys(range(activities_out), SCHEDULED),
+        pending_tasks=dict.fromkeys(range(activities_out), SCHEDULED),
     )
 
 
 @pytest.mark.parametrize("newest", [RESULT, FAILURE], ids=["completed", "failed"])
 def test_a_result_waits_while_others_are_to_come(newest: pb.HistoryEvent) -> None:
-    assert 0 < pause_before_turn(waiting(1000, 5, newest)) <= LONGEST_PAUSE
+    assert 0 < batching_delay(waiting(1000, 5, newest)) <= MAX_DELAY
 
 
 def test_the_wait_grows_with_the_history() -> None:
-    short, long = (pause_before_turn(waiting(events, 1, RESULT)) for events in (200, 600))
+    short, long = (batching_delay(waiting(events, 1, RESULT)) for events in (200, 600))
     assert long == pytest.approx(3 * short)
 
 
 def test_the_wait_has_an_end() -> None:
-    assert pause_before_turn(waiting(10_000_000, 1, RESULT)) == LONGEST_PAUSE
+    assert batching_delay(waiting(10_000_000, 1, RESULT)) == MAX_DELAY
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_the_wait_has_an_end() -> None:
     ],
 )
 def test_nothing_else_waits(events: int, activities_out: int, newest: pb.HistoryEvent) -> None:
-    assert pause_before_turn(waiting(events, activities_out, newest)) == 0
+    assert batching_delay(waiting(events, activities_out, newest)) == 0

@@ -6,12 +6,12 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dts_emulator.engine.effects import (
-    ActivityReady,
-    DropActivity,
+    CancelActivity,
     Effect,
-    LeaveActivity,
+    OfferActivity,
+    OfferTurn,
+    OrphanActivity,
     SetTimer,
-    TurnReady,
 )
 from dts_emulator.engine.events import MILLISECOND, event, nanoseconds
 from dts_emulator.engine.model import Activity, Instance, Timer
@@ -23,10 +23,10 @@ def activity_version(instance: Instance, scheduled: pb.TaskScheduledEvent) -> st
     return version or ""
 
 
-def activity_ready(instance: Instance, asked: pb.HistoryEvent) -> ActivityReady:
+def offer_activity(instance: Instance, asked: pb.HistoryEvent) -> OfferActivity:
     """Offer the activity that an event of the instance has asked for."""
     version = activity_version(instance, asked.taskScheduled)
-    return ActivityReady(Activity(instance.instance_id, asked), version)
+    return OfferActivity(Activity(instance.instance_id, asked), version)
 
 
 def timer_of(instance_id: str, timer_id: int, fire_at: Timestamp) -> Timer:
@@ -40,37 +40,37 @@ def timer_of(instance_id: str, timer_id: int, fire_at: Timestamp) -> Timer:
     return Timer(due, instance_id, event(due, timerFired=fired))
 
 
-def left_behind(instance: Instance) -> list[Effect]:
+def orphan_activities(instance: Instance) -> list[Effect]:
     """Return the activities that run although the instance will not wait for them any more."""
     return [
-        LeaveActivity(one, activity_version(instance, one.scheduled.taskScheduled))
+        OrphanActivity(one, activity_version(instance, one.scheduled.taskScheduled))
         for one in _open_activities(instance)
     ]
 
 
-def dropped(instance: Instance) -> list[Effect]:
+def cancel_activities(instance: Instance) -> list[Effect]:
     """Return the activities that need not run any more because the instance is terminated."""
-    return [DropActivity(one) for one in _open_activities(instance)]
+    return [CancelActivity(one) for one in _open_activities(instance)]
 
 
 def _open_activities(instance: Instance) -> list[Activity]:
     return [
         Activity(instance.instance_id, asked)
-        for asked in instance.waits_for.values()
+        for asked in instance.pending_tasks.values()
         if asked.HasField("taskScheduled")
     ]
 
 
-def resume(instance: Instance) -> list[Effect]:
+def effects_after_restart(instance: Instance) -> list[Effect]:
     """Return what has to be arranged again for an instance after the emulator's end."""
     effects: list[Effect] = []
     if instance.starts_at is not None:
         effects.append(SetTimer(Timer(instance.starts_at, instance.instance_id, instance.inbox[0])))
-    elif not instance.has_ended and (instance.inbox or instance.rewind or instance.is_due):
-        effects.append(TurnReady(instance.instance_id))
-    for asked in instance.waits_for.values():
+    elif not instance.has_ended and (instance.inbox or instance.rewind or instance.owes_turn):
+        effects.append(OfferTurn(instance.instance_id))
+    for asked in instance.pending_tasks.values():
         if asked.HasField("taskScheduled"):
-            effects.append(activity_ready(instance, asked))
+            effects.append(offer_activity(instance, asked))
         elif asked.HasField("timerCreated"):
             fire_at = asked.timerCreated.fireAt
             effects.append(SetTimer(timer_of(instance.instance_id, asked.eventId, fire_at)))
