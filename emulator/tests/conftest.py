@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
-from tests.caller import Caller
-from tests.wire import wire_to
+from tests.wire import Wire, wire_to
 
 REST = Path(__file__).parent / "rest"
 IN_REST = "browsers, accessibility, other SDKs, packages, README, terminals, chaos, fuzz, long runs"
@@ -107,10 +107,17 @@ def scheduler(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture
-def caller(emulator: Emulator) -> Iterator[Caller]:
-    """Give a caller of RPCs, connected to a fresh emulator."""
+def wire(emulator: Emulator) -> Iterator[Wire]:
+    """Give a connection to a fresh emulator, for calls as a program of any language makes them."""
     with wire_to(emulator) as wire:
-        yield Caller(wire)
+        yield wire
+
+
+@pytest.fixture
+def items(wire: Wire) -> Iterator[Iterator[pb.WorkItem]]:
+    """Give what a worker on this connection is sent."""
+    with wire.working() as items:
+        yield items
 
 
 @pytest.fixture

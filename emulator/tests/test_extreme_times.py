@@ -15,7 +15,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dts_emulator import Emulator
 from dts_emulator.engine.events import SECOND, nanoseconds
 from dts_emulator.hub.skipping_clock import LATEST
-from tests.wire import Wire, completed, start, state_of, wire_to, work_items_of
+from tests.actions import completion
+from tests.wire import Wire, wire_to
 
 ENTITY = "@e@k"
 FIRST, LAST = -62_135_596_800, 253_402_300_799
@@ -58,12 +59,12 @@ def is_past(time: Timestamp) -> bool:
 
 def test_a_start_for_any_time_is_found_again(emulator: Emulator, wire: Wire) -> None:
     for number, time in enumerate(TIMES):
-        start(wire, str(number), scheduledStartTimestamp=time)
+        wire.start(str(number), scheduledStartTimestamp=time)
     restart(emulator)
     for number, time in enumerate(TIMES):
-        assert state_of(wire, str(number)).scheduledStartTimestamp == time
-    with work_items_of(wire) as items:
-        start(wire, "last")
+        assert wire.state(str(number)).scheduledStartTimestamp == time
+    with wire.working() as items:
+        wire.start("last")
         expected = {str(number) for number, time in enumerate(TIMES) if is_past(time)} | {"last"}
         assert {next(items).orchestratorRequest.instanceId for _ in expected} == expected
 
@@ -85,9 +86,9 @@ def test_an_activity_that_was_scheduled_at_any_time_is_noted(
     emulator: Emulator, wire: Wire
 ) -> None:
     """A worker that rewinds an orchestration writes its history anew, times and all."""
-    start(wire, "i")
-    with work_items_of(wire) as items:
-        reply(wire, next(items), completed(orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED))
+    wire.start("i")
+    with wire.working() as items:
+        reply(wire, next(items), completion(pb.ORCHESTRATION_STATUS_FAILED))
         wire.call("RewindInstance", pb.RewindInstanceRequest(instanceId="i"))
         item = next(items)
         asked = [
@@ -101,7 +102,7 @@ def test_an_activity_that_was_scheduled_at_any_time_is_noted(
     if emulator.db_file is None:
         return  # Only after a start is what a history has open offered to workers.
     restart(emulator)
-    with work_items_of(wire) as items:
+    with wire.working() as items:
         assert {next(items).activityRequest.taskId for _ in TIMES} == set(range(len(TIMES)))
     restart(emulator)
     hub = emulator.hubs["default"]
@@ -166,10 +167,10 @@ def test_a_purge_may_name_any_time(wire: Wire) -> None:
 
 
 def make_ended_instance_and_entity(wire: Wire) -> None:
-    start(wire, "i")
+    wire.start("i")
     wire.call("TerminateInstance", pb.TerminateRequest(instanceId="i"))
     wire.call("SignalEntity", pb.SignalEntityRequest(instanceId=ENTITY, name="add"))
-    with work_items_of(wire) as items:
+    with wire.working() as items:
         batch = pb.EntityBatchResult(
             completionToken=next(items).completionToken,
             results=[pb.OperationResult(success={})],
@@ -179,7 +180,7 @@ def make_ended_instance_and_entity(wire: Wire) -> None:
 
 
 def test_a_page_may_begin_after_any_time(wire: Wire) -> None:
-    start(wire, "i")
+    wire.start("i")
     wire.call("TerminateInstance", pb.TerminateRequest(instanceId="i"))
     for time in (2**63 - 1, 2**63, 10**20, nanoseconds(TIMES[-1])):
         token = {"value": f"{time}|x"}
@@ -195,10 +196,10 @@ def test_pages_follow_one_another_where_64_bits_hold_no_time() -> None:
         due = Timestamp(seconds=LATEST // SECOND - 1)
         request = pb.SignalEntityRequest(instanceId=ENTITY, name="add", scheduledTime=due)
         wire.call("SignalEntity", request)
-        with work_items_of(wire) as items:
+        with wire.working() as items:
             next(items)
         for instance_id in ("a", "b"):
-            start(wire, instance_id)
+            wire.start(instance_id)
         first = wire.call(*query(maxInstanceCount=1))
         second = wire.call(*query(continuationToken=first.continuationToken))
         listed = [*first.orchestrationState, *second.orchestrationState]
@@ -207,7 +208,7 @@ def test_pages_follow_one_another_where_64_bits_hold_no_time() -> None:
 
 def test_a_page_of_the_dashboard_may_name_any_time(path: Path) -> None:
     with Emulator(db_file=path, dashboard_port=0) as emulator, wire_to(emulator) as wire:
-        start(wire, "i")
+        wire.start("i")
         for time in ("0001-01-01", "1677-01-01", "2263-01-01", "9999-12-31T23:59:59"):
             for end in ("from", "to"):
                 address = f"{emulator.dashboard_url}/taskhubs/default?{end}={time}"

@@ -77,10 +77,13 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @invariant()
     def each_pending_item_is_in_one_place(self) -> None:
+        items = list(self.leases.items())
+        assert len(items) == len(self.pending)
+        assert {*items} == self.pending
         held = [i for s in self.streams for items in s.held.values() for i in items]
-        waiting = [item for queue in self.leases._waiting.values() for item in queue]
-        assert len(held) + len(waiting) + len(self.leases._resting) == len(self.pending)
-        assert {*held, *waiting, *self.leases._resting} == self.pending
+        waiting = [item for queue in self.leases.waiting_items() for item in queue]
+        assert len({*held, *waiting}) == len(held) + len(waiting)
+        assert {*held} == {item for item in items if item.holder is not None}
 
     @invariant()
     def no_limit_is_exceeded(self) -> None:
@@ -90,10 +93,9 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @invariant()
     def nothing_waits_while_a_worker_is_free_for_it(self) -> None:
-        for (kind, name, version), queue in self.leases._waiting.items():
-            if queue:
-                takers = [s for s in self.streams if s.accepts(kind, name, version)]
-                assert not any(stream.has_room(kind) for stream in takers)
+        for item, *_ in self.leases.waiting_items():
+            takers = [s for s in self.streams if s.accepts(item.kind, item.name, item.version)]
+            assert not any(stream.has_room(item.kind) for stream in takers)
 
     def teardown(self) -> None:
         """Whatever has happened: two good workers finish the rest, each item once."""
@@ -105,7 +107,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         finished = [self.leases.complete(item.token) for item in receive(rescuer)]
         assert set(finished) == self.pending
         assert len(finished) == len(self.pending)
-        assert not self.leases._items
+        assert not list(self.leases.items())
 
 
 AnyInterleaving.TestCase.settings = settings(

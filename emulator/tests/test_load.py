@@ -34,11 +34,7 @@ from tests.programs import (
     run,
     wait_for_status,
 )
-
-
-def waiting_clients(hub: TaskHub) -> int:
-    """Return how many clients wait for an instance of the hub."""
-    return len(hub.waiters)
+from tests.sizes import sizes
 
 
 @pytest.fixture
@@ -58,11 +54,11 @@ def test_300_clients_wait_at_once_while_work_goes_on(
     instance_id = client.schedule_new_orchestration(waiting)
     with ThreadPoolExecutor(300) as pool:
         outputs = [pool.submit(output_of, client, instance_id) for _ in range(300)]
-        wait_until(lambda: waiting_clients(hub) == 300, "300 clients wait")
+        wait_until(lambda: len(hub.waiters) == 300, "300 clients wait")
         assert run(client, sum_of_squares, input=50) == sum(n * n for n in range(50))
         client.raise_orchestration_event(instance_id, "go", data="all of you")
         assert {future.result() for future in outputs} == {"all of you"}
-    assert waiting_clients(hub) == 0
+    assert len(hub.waiters) == 0
 
 
 def test_a_client_that_goes_away_frees_its_place_at_once(emulator: Emulator, hub: TaskHub) -> None:
@@ -74,8 +70,8 @@ def test_a_client_that_goes_away_frees_its_place_at_once(emulator: Emulator, hub
         waits = [threading.Thread(target=wait, args=(client,)) for _ in range(10)]
         for thread in waits:
             thread.start()
-        wait_until(lambda: waiting_clients(hub) == 10, "ten clients wait")
-    wait_until(lambda: waiting_clients(hub) == 0, "nobody waits any more", seconds=10)
+        wait_until(lambda: len(hub.waiters) == 10, "ten clients wait")
+    wait_until(lambda: len(hub.waiters) == 0, "nobody waits any more", seconds=10)
     for thread in waits:
         thread.join(PATIENCE_SECONDS)
 
@@ -83,7 +79,7 @@ def test_a_client_that_goes_away_frees_its_place_at_once(emulator: Emulator, hub
 def test_a_wait_that_times_out_frees_its_place(emulator: Emulator, hub: TaskHub) -> None:
     with new_client(emulator) as client, pytest.raises(TimeoutError):
         client.wait_for_orchestration_completion("nothing", timeout=0.2)
-    wait_until(lambda: waiting_clients(hub) == 0, "nobody waits any more", seconds=10)
+    wait_until(lambda: len(hub.waiters) == 0, "nobody waits any more", seconds=10)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -128,18 +124,8 @@ def test_it_is_idle_while_a_worker_and_100_clients_wait() -> None:
     assert used / seconds < 0.02
 
 
-def contents(hub: TaskHub) -> dict[str, int]:
-    """Return the size of every collection that a hub and its parts keep."""
-    return {
-        f"{type(keeper).__name__}.{name}": len(value)
-        for keeper in (hub, hub.store, hub.leases, hub.timers, hub.waiters)
-        for name, value in vars(keeper).items()
-        if hasattr(value, "__len__") and not isinstance(value, str) and name != "_streams"
-    }
-
-
 def test_nothing_is_left_of_what_is_purged(hub: TaskHub, client: TaskHubGrpcClient) -> None:
-    before = contents(hub)
+    before = sizes(hub)
     for count in range(5):
         run(client, sum_of_squares, input=count + 1)
     instance_id = client.schedule_new_orchestration(waiting)
@@ -148,7 +134,7 @@ def test_nothing_is_left_of_what_is_purged(hub: TaskHub, client: TaskHubGrpcClie
     end_of(client, instance_id)
     kept = [weakref.ref(instance) for instance in hub.store.newest(Filter(), 0, 100)[0]]
     assert client.purge_orchestrations_by(recursive=True).deleted_instance_count == 6
-    assert contents(hub) == before
+    assert sizes(hub) == before
     gc.collect()
     assert [reference() for reference in kept] == [None] * 6
 

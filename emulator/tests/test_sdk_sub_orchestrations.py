@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -98,18 +97,3 @@ def test_a_sub_orchestration_with_an_id_in_use_fails_for_its_parent(
     client: TaskHubGrpcClient,
 ) -> None:
     assert "already exists" in run(client, taken_id_parent)
-
-
-def parent_of_long(ctx: task.OrchestrationContext, seconds: float) -> Any:
-    return (yield ctx.call_sub_orchestrator(long_child, input=seconds))
-
-
-def long_child(ctx: task.OrchestrationContext, seconds: float) -> Any:
-    yield ctx.create_timer(timedelta(seconds=seconds))
-    return f"{seconds:g} seconds"
-
-
-@pytest.mark.slow
-def test_a_sub_orchestration_may_take_longer_than_30_seconds(emulator: Emulator) -> None:
-    with program_of(emulator, parent_of_long, long_child) as client:
-        assert run(client, parent_of_long, input=35.0) == "35 seconds"

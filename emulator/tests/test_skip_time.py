@@ -18,7 +18,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dts_emulator import Emulator
 from dts_emulator.engine.events import LAST_SECOND, SECOND
 from dts_emulator.hub.skipping_clock import LATEST
-from tests.caller import Caller
 from tests.parts import GATES, RUNS, fail_once, pass_gate
 from tests.processes import wait_until
 from tests.programs import new_client, output_of, program_of, worker_of
@@ -166,13 +165,10 @@ def test_skip_time_goes_with_memory_alone() -> None:
 def test_a_timer_that_the_protocol_cannot_outlive_stays_unfired_and_others_fire(
     skipping: Emulator, seconds: int
 ) -> None:
-    with wire_to(skipping) as wire:
-        caller = Caller(wire)
-        caller.start("endless")
-        work = caller.work()
+    with wire_to(skipping) as wire, wire.working() as work:
+        wire.start("endless")
         never = pb.CreateTimerAction(fireAt=Timestamp(seconds=seconds, nanos=999_999_999))
-        caller.answer(next(work), pb.OrchestratorAction(id=1, createTimer=never))
-        work.cancel()  # type: ignore[attr-defined]
+        wire.answer(next(work), pb.OrchestratorAction(id=1, createTimer=never))
     with program_of(skipping, sleeping) as client:
         assert output_of(client, client.schedule_new_orchestration(sleeping, input=2)) == 2
         state = client.get_orchestration_state("endless")

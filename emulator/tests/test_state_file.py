@@ -23,6 +23,7 @@ from tests.programs import (
     wait_for_status,
     worker_of,
 )
+from tests.sizes import sizes
 from tests.state_files import client_of, emulator_of
 
 
@@ -177,12 +178,13 @@ def test_what_has_ended_is_not_in_memory(path: Path) -> None:
         Emulator(db_file=path) as emulator,
         program_of(emulator, sum_of_squares, square, echo) as client,
     ):
+        before = sizes(emulator.hubs["default"])
         for number in range(20):
             client.schedule_new_orchestration(sum_of_squares, input=3, instance_id=str(number))
         for number in range(20):
             assert output_of(client, str(number)) == 5
-        store = emulator.hubs["default"].store
-        wait_until(lambda: not store._instances, "all have left the memory")  # type: ignore[attr-defined]
+        hub = emulator.hubs["default"]
+        wait_until(lambda: sizes(hub) == before, "all have left the memory")
         events = client.get_orchestration_history("7")
         assert [event.event_id for event in events].count(-1) > 3
 

@@ -23,10 +23,11 @@ from durabletask.entities import EntityInstanceId
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
+from tests.actions import completion
 from tests.processes import endpoint_of, wait_until
 from tests.programs import output_of, quiet, register
 from tests.state_files import client_of, emulator_of
-from tests.wire import Wire, answer, completed, start, wire_to, work_items_of
+from tests.wire import Wire, wire_to
 
 ENTITY = "@e@k"
 PURGE = pb.PurgeInstancesRequest(purgeInstanceFilter=pb.PurgeInstanceFilter())
@@ -80,15 +81,15 @@ def wire(emulator: Emulator) -> Iterator[Wire]:
 @pytest.fixture
 def work(wire: Wire) -> Iterator[dict[str, pb.WorkItem]]:
     """Give what a worker is to do for the instance `i` and an entity: both are on disk."""
-    start(wire, "i")
+    wire.start("i")
     wire.call("SignalEntity", pb.SignalEntityRequest(instanceId=ENTITY, name="add"))
-    with work_items_of(wire) as items:
+    with wire.working() as items:
         yield {str(item.WhichOneof("request")): item for item in (next(items), next(items))}
 
 
 def do(wire: Wire, work: dict[str, pb.WorkItem]) -> None:
     """Complete the instance `i`, and give the entity a state."""
-    answer(wire, work["orchestratorRequest"], completed(result={"value": "1"}))
+    wire.answer(work["orchestratorRequest"], completion(result="1"))
     batch = pb.EntityBatchResult(
         completionToken=work["entityRequestV2"].completionToken,
         results=[pb.OperationResult(success={})],

@@ -24,7 +24,7 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from dts_emulator import NoAnswerError, Replayer, ReplayResult, WorkerRefusedError
 from tests.programs import new_worker
-from tests.wire import Wire, response_to, work_items_of
+from tests.wire import Wire, response_to
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 TRACE = h.TraceContext(
@@ -168,7 +168,7 @@ def replaying(
     with (
         connected(timeout) as (replayer, wire),
         ThreadPoolExecutor(1) as pool,
-        work_items_of(wire, **stream) as items,
+        wire.working(**stream) as items,
     ):
         yield wire, items, pool.submit(replayer.replay, history)
 
@@ -190,7 +190,7 @@ def test_a_worker_gets_turns_without_traces_and_nothing_else() -> None:
             assert request.instanceId == "run-1"
             assert request.executionId.value == "execution-1"
             assert "traceParent" not in str(request)
-            answer(wire, item, *actions)
+            wire.answer(item, *actions)
         assert result.result(30).ok
         assert len(request.pastEvents) == 3
         assert [event.WhichOneof("eventType") for event in request.newEvents] == [
@@ -202,8 +202,8 @@ def test_a_worker_gets_turns_without_traces_and_nothing_else() -> None:
 def test_an_answer_in_parts_is_put_together() -> None:
     with replaying(one_step()[:3]) as (wire, items, result):
         item = next(items)
-        answer(wire, item, chunkIndex=Int32Value(value=0), isPartial=True)
-        answer(wire, item, reserve(), chunkIndex=Int32Value(value=1))
+        wire.answer(item, chunkIndex=Int32Value(value=0), isPartial=True)
+        wire.answer(item, reserve(), chunkIndex=Int32Value(value=1))
         assert result.result(30).ok
 
 
@@ -219,7 +219,7 @@ def test_a_worker_that_streams_histories_fetches_that_of_the_turn() -> None:
             asked = pb.StreamInstanceHistoryRequest(instanceId="run-1", forWorkItemProcessing=True)
             chunks = wire.call("StreamInstanceHistory", asked)
             assert sum(len(chunk.events) for chunk in chunks) == number
-            answer(wire, item, *actions)
+            wire.answer(item, *actions)
         assert result.result(30).ok
         other = pb.StreamInstanceHistoryRequest(instanceId="run-2")
         code, _ = wire.refusal("StreamInstanceHistory", other)
@@ -228,18 +228,18 @@ def test_a_worker_that_streams_histories_fetches_that_of_the_turn() -> None:
 
 def test_a_worker_that_wants_the_history_again_gets_the_turn_again() -> None:
     with replaying(one_step()[:3]) as (wire, items, result):
-        answer(wire, next(items), requiresHistory=True)
-        answer(wire, next(items), reserve())
+        wire.answer(next(items), requiresHistory=True)
+        wire.answer(next(items), reserve())
         assert result.result(30).ok
 
 
 def test_an_answer_to_an_earlier_turn_does_not_count() -> None:
     with replaying(one_step()) as (wire, items, result):
         first = next(items)
-        answer(wire, first, reserve())
+        wire.answer(first, reserve())
         second = next(items)
-        answer(wire, first, reserve('"late"'))
-        answer(wire, second)
+        wire.answer(first, reserve('"late"'))
+        wire.answer(second)
         assert result.result(30).ok
 
 
@@ -249,10 +249,10 @@ def test_a_turn_of_a_worker_that_is_gone_goes_to_the_next_one() -> None:
         result = pool.submit(replayer.replay, one_step()[:3])
         item = next(lost)
         lost.cancel()
-        with work_items_of(wire) as items:
-            answer(wire, next(items), reserve())
+        with wire.working() as items:
+            wire.answer(next(items), reserve())
             assert result.result(30).ok
-            answer(wire, item, reserve('"late"'))
+            wire.answer(item, reserve('"late"'))
 
 
 def test_a_worker_that_does_not_answer_is_given_up() -> None:
@@ -274,5 +274,5 @@ def test_other_calls_are_unimplemented() -> None:
     with replaying(one_step()[:3]) as (wire, items, result):
         code, _ = wire.refusal("StartInstance", pb.CreateInstanceRequest(name="order"))
         assert code is grpc.StatusCode.UNIMPLEMENTED
-        answer(wire, next(items), reserve())
+        wire.answer(next(items), reserve())
         assert result.result(30).ok

@@ -20,8 +20,9 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import ENDED
+from tests.actions import completion
 from tests.processes import running
-from tests.wire import Wire, answer, completed
+from tests.wire import Wire
 
 CLIENTS = 3
 ENTITIES = [f"@counter@{number}" for number in range(3)]
@@ -241,7 +242,7 @@ class Worker:
     def _do(self, item: pb.WorkItem) -> None:
         match item.WhichOneof("request"):
             case "orchestratorRequest":
-                answer(self._wire, item, *self._next_actions(item.orchestratorRequest))
+                self._wire.answer(item, *self._next_actions(item.orchestratorRequest))
             case "activityRequest":
                 done = pb.ActivityResponse(
                     instanceId=item.activityRequest.orchestrationInstance.instanceId,
@@ -264,7 +265,7 @@ class Worker:
     def _next_actions(self, request: pb.OrchestratorRequest) -> list[pb.OrchestratorAction]:
         events = [*request.pastEvents, *request.newEvents]
         if any(event.HasField("taskCompleted") for event in events):
-            return [completed(result={"value": f'"{uuid.uuid4().hex}"'})]
+            return [completion(result=f'"{uuid.uuid4().hex}"')]
         if any(event.HasField("taskScheduled") for event in events):
             return []
         return [pb.OrchestratorAction(id=1, scheduleTask=pb.ScheduleTaskAction(name="a"))]

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from dts_emulator.engine.errors import ExistsError, NotFoundError
 from dts_emulator.engine.events import SECOND, timestamp
 from dts_emulator.engine.model import Activity, Instance, Timer
+from dts_emulator.hub.leases import Kind
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import Filter, Store
 from dts_emulator.store.file import StateFile
@@ -186,13 +187,18 @@ def state_of(hub: TaskHub, ids: set[str]) -> State:
             "entity": contents(entity) if entity is not None else None,
             "timers": sorted(
                 (timer.due, timer.target, timer.event.SerializeToString())
-                for timer in hub.timers._things.values()
+                for timer in hub.timers
                 if isinstance(timer, Timer)
             ),
-            "turns": sorted({*hub._turns, *hub._batching}),
-            "batches": sorted(hub._batches),
+            "turns": sorted(offered(hub, Kind.ORCHESTRATOR)),
+            "batches": sorted(offered(hub, Kind.ENTITY)),
             "activities": sorted(activities(hub)),
         }
+
+
+def offered(hub: TaskHub, kind: Kind) -> Iterator[str]:
+    """Yield the instances, or the entities, for which workers have work or may have it."""
+    return (str(item.subject) for item in hub.leases.items() if item.kind is kind)
 
 
 def activities(hub: TaskHub) -> Iterator[tuple[str, int]]:
