@@ -17,7 +17,7 @@ import grpc
 import pytest
 from durabletask import task
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
-from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
+from durabletask.client import TaskHubGrpcClient
 from durabletask.entities import EntityInstanceId
 
 from dts_emulator import Emulator
@@ -32,7 +32,6 @@ from tests.programs import (
     program_of,
     quiet,
     run,
-    wait_for_status,
 )
 from tests.sizes import sizes
 
@@ -157,11 +156,3 @@ def test_nothing_is_left_of_an_orchestration_that_continues_as_new_again_and_aga
         assert len(client.get_orchestration_history(instance_id)) < 12
         client.purge_orchestrations_by()
     assert hub.store.count_by_status(Filter()) == {}
-
-
-def test_instances_that_wait_for_days_cost_no_thread(client: TaskHubGrpcClient) -> None:
-    before = threading.active_count()
-    ids = [client.schedule_new_orchestration(waiting) for _ in range(200)]
-    for instance_id in ids:
-        wait_for_status(client, instance_id, OrchestrationStatus.RUNNING)
-    assert threading.active_count() < before + 100

@@ -24,7 +24,6 @@ from tests.programs import (
     new_client,
     output_of,
     program_of,
-    run,
     worker_of,
 )
 
@@ -205,11 +204,3 @@ def test_a_history_may_have_more_than_10_000_events(emulator: Emulator) -> None:
             client.raise_orchestration_event(instance_id, "go", data="heard")
             assert output_of(client, instance_id) == "heard"
         assert len(client.get_orchestration_history(instance_id)) > 10_100
-
-
-def test_an_activity_may_return_as_much_as_the_service_takes(emulator: Emulator) -> None:
-    def inflating(ctx: task.OrchestrationContext, size: int) -> Any:
-        return len((yield ctx.call_activity(inflate, input=size)))
-
-    with program_of(emulator, inflating, inflate) as client:
-        assert run(client, inflating, input=1024 * 1024 - 2) == 1024 * 1024 - 2

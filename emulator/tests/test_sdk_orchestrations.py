@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from durabletask import task
-from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
+from durabletask.client import TaskHubGrpcClient
 
 from dts_emulator import Emulator
 from tests.parts import (
@@ -40,21 +40,11 @@ def retrying(ctx: task.OrchestrationContext, _: Any) -> Any:
     return (yield ctx.call_activity(fail_twice, input=ctx.instance_id, retry_policy=RETRIES))
 
 
-def failing(ctx: task.OrchestrationContext, message: str) -> Any:
-    yield ctx.call_activity(reject, input=message)
-
-
 def surviving(ctx: task.OrchestrationContext, message: str) -> Any:
     try:
         yield ctx.call_activity(reject, input=message)
     except task.TaskFailedError as error:
         return [error.details.error_type.split(".")[-1], error.details.message]
-
-
-def many_timers(ctx: task.OrchestrationContext, count: int) -> Any:
-    delays = [timedelta(milliseconds=500 + n % 10) for n in range(count)]
-    yield task.when_all([ctx.create_timer(delay) for delay in delays])
-    return count
 
 
 def first_to_end(ctx: task.OrchestrationContext, _: Any) -> Any:
@@ -99,19 +89,6 @@ def reporting(ctx: task.OrchestrationContext, _: Any) -> Any:
     ctx.set_custom_status({"step": 2})
 
 
-def leaving_work_behind(ctx: task.OrchestrationContext, _: Any) -> Any:
-    ctx.call_activity(leave_mark, input=ctx.instance_id)
-    return "done"
-    yield
-
-
-MARKS: set[str] = set()
-
-
-def leave_mark(_: Any, mark: str) -> None:
-    MARKS.add(mark)
-
-
 @pytest.fixture(scope="module")
 def client() -> Iterator[TaskHubGrpcClient]:
     with Emulator() as emulator, program_of(emulator, *functions_of(__name__)) as client:
@@ -127,50 +104,19 @@ def test_a_failing_activity_is_retried(client: TaskHubGrpcClient) -> None:
     assert run(client, retrying) == "third time lucky"
 
 
-def test_an_activity_failure_fails_the_orchestration(client: TaskHubGrpcClient) -> None:
-    state = end_of(client, client.schedule_new_orchestration(failing, input="no luck"))
-    assert state.runtime_status is OrchestrationStatus.FAILED
-    assert state.failure_details is not None
-    assert "no luck" in state.failure_details.message
-
-
 @pytest.mark.parametrize("message", ["no luck", ""], ids=["with a message", "without a message"])
 def test_an_orchestrator_sees_an_activity_fail(client: TaskHubGrpcClient, message: str) -> None:
     assert run(client, surviving, input=message) == ["Rejected", message]
-
-
-def test_thousands_of_timers_fire_without_a_thread_each(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(many_timers, input=2000)
-    before = threading.active_count()
-    client.wait_for_orchestration_start(instance_id)
-    assert threading.active_count() < before + 100
-    assert output_of(client, instance_id) == 2000
 
 
 def test_the_first_timer_wins_and_a_far_one_does_no_harm(client: TaskHubGrpcClient) -> None:
     assert run(client, first_to_end) == "fast"
 
 
-def test_external_events_arrive_in_any_case_and_order(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(waiting_twice)
-    client.raise_orchestration_event(instance_id, "SECOND", data=2)
-    client.raise_orchestration_event(instance_id, "first")
-    assert output_of(client, instance_id) == [None, 2]
-
-
 def test_an_orchestration_can_send_events(client: TaskHubGrpcClient) -> None:
     instance_id = client.schedule_new_orchestration(waiting_twice)
     run(client, telling, input=instance_id)
     assert output_of(client, instance_id) == ["from an orchestration", 2]
-
-
-def test_an_ended_orchestration_ignores_events(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(sum_of_squares, input=1)
-    before = end_of(client, instance_id)
-    client.raise_orchestration_event(instance_id, "first", data=1)
-    state = client.get_orchestration_state(instance_id)
-    assert state is not None
-    assert state.serialized_output == before.serialized_output
 
 
 def test_results_of_an_older_execution_do_not_leak_into_a_new_one(
@@ -198,18 +144,6 @@ def test_a_custom_status_is_seen_while_the_orchestration_runs(client: TaskHubGrp
     client.raise_orchestration_event(instance_id, "go")
     end_of(client, instance_id)
     assert step() == 2
-
-
-def test_an_activity_that_nobody_awaits_runs_all_the_same(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(leaving_work_behind)
-    end_of(client, instance_id)
-    wait_until(lambda: instance_id in MARKS, "the activity has run")
-
-
-def test_an_unregistered_activity_fails_the_orchestration(emulator: Emulator) -> None:
-    with program_of(emulator, sum_of_squares) as client:
-        state = end_of(client, client.schedule_new_orchestration(sum_of_squares, input=1))
-    assert state.runtime_status is OrchestrationStatus.FAILED
 
 
 def test_work_waits_for_a_worker(emulator: Emulator) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from durabletask import history, task
+from durabletask import task
 from durabletask.azuremanaged.client import AsyncDurableTaskSchedulerClient
 from durabletask.client import OrchestrationQuery, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -95,35 +95,6 @@ def test_a_purge_by_filter_takes_what_matches(client: TaskHubGrpcClient) -> None
     assert result.deleted_instance_count == 1
     assert len(client.get_all_orchestration_states()) == 1
     assert client.purge_orchestrations_by().deleted_instance_count == 1
-
-
-def test_a_purge_by_batch_takes_what_it_names(
-    emulator: Emulator, client: TaskHubGrpcClient
-) -> None:
-    for name in "abc":
-        run(client, echoing, input=1, instance_id=name)
-    request = pb.PurgeInstancesRequest(instanceBatch=pb.InstanceBatch(instanceIds=["a", "c", "?"]))
-    response = service_of(emulator).PurgeInstances(request, CALL)
-    assert response.deletedInstanceCount == 2
-    assert [state.instance_id for state in client.get_all_orchestration_states()] == ["b"]
-
-
-def test_a_history_tells_the_whole_story(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(echoing, input="hi", tags={"team": "blue"})
-    end_of(client, instance_id)
-    events = client.get_orchestration_history(instance_id)
-    assert [type(event).__name__ for event in events] == [
-        "OrchestratorStartedEvent",
-        "ExecutionStartedEvent",
-        "TaskScheduledEvent",
-        "OrchestratorStartedEvent",
-        "TaskCompletedEvent",
-        "ExecutionCompletedEvent",
-    ]
-    assert isinstance(events[1], history.ExecutionStartedEvent)
-    assert events[1].tags == {"team": "blue"}
-    assert isinstance(events[2], history.TaskScheduledEvent)
-    assert (events[2].name, events[2].input, events[2].tags) == ("echo", '"hi"', {"color": "blue"})
 
 
 def test_the_async_client_does_what_the_other_one_does(emulator: Emulator) -> None:

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import grpc
 import pytest
 from durabletask import history, task
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
-from tests.parts import GATES, RUNS, at_gate, echoing, fail_once, pass_gate, waiting
-from tests.processes import wait_until
+from tests.parts import GATES, RUNS, echoing, fail_once, pass_gate, waiting
 from tests.programs import end_of, functions_of, output_of, program_of
 
 
@@ -59,31 +57,6 @@ def test_a_restarted_orchestration_runs_again_with_its_input_and_tags(
     assert started.tags == {"team": "blue"}
 
 
-def test_a_restart_ignores_what_the_earlier_run_has_left_behind(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(at_gate)
-    wait_until(lambda: RUNS[instance_id] == 1, "the activity runs")
-    client.terminate_orchestration(instance_id)
-    end_of(client, instance_id)
-    client.restart_orchestration(instance_id)
-    wait_until(lambda: RUNS[instance_id] == 2, "the activity runs again")
-    GATES[instance_id].set()
-    assert output_of(client, instance_id) == instance_id
-    events = client.get_orchestration_history(instance_id)
-    assert sum(isinstance(e, history.TaskCompletedEvent) for e in events) == 1
-
-
-def test_a_running_orchestration_is_restarted_only_with_a_new_id(
-    client: TaskHubGrpcClient,
-) -> None:
-    instance_id = client.schedule_new_orchestration(waiting)
-    with pytest.raises(grpc.RpcError, match="not in a terminal state"):
-        client.restart_orchestration(instance_id)
-    second = client.restart_orchestration(instance_id, restart_with_new_instance_id=True)
-    for running in (instance_id, second):
-        client.raise_orchestration_event(running, "go", data=running)
-        assert output_of(client, running) == running
-
-
 @pytest.mark.parametrize("finish_before_rewind", [True, False])
 def test_a_rewind_keeps_the_results_of_work_outstanding_at_the_failure(
     client: TaskHubGrpcClient, finish_before_rewind: bool
@@ -113,40 +86,6 @@ def test_a_rewind_reaches_the_failed_sub_orchestration(client: TaskHubGrpcClient
     assert output_of(client, instance_id) == f"{instance_id}:sub"
 
 
-def test_events_that_arrive_during_a_rewind_are_delivered_after_it(
-    client: TaskHubGrpcClient,
-) -> None:
-    instance_id = client.schedule_new_orchestration(failing_beside_outstanding_work)
-    end_of(client, instance_id)
-    client.rewind_orchestration(instance_id)
-    client.suspend_orchestration(instance_id)
-    client.resume_orchestration(instance_id)
-    GATES[f"{instance_id}:gate"].set()
-    client.raise_orchestration_event(f"{instance_id}:sub", "go", data="sub")
-    assert output_of(client, instance_id) == [f"{instance_id}:gate", "sub"]
-
-
-def test_only_a_failed_orchestration_can_be_rewound(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(echoing, input=1)
-    end_of(client, instance_id)
-    with pytest.raises(grpc.RpcError, match="not in a failed state"):
-        client.rewind_orchestration(instance_id)
-
-
-def test_without_a_policy_an_ended_instance_is_replaced(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(echoing, input="old")
-    end_of(client, instance_id)
-    client.schedule_new_orchestration(echoing, input="new", instance_id=instance_id)
-    assert output_of(client, instance_id) == "new"
-
-
-def test_an_id_in_use_is_refused(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(waiting)
-    with pytest.raises(grpc.RpcError, match="already exists") as refused:
-        client.schedule_new_orchestration(waiting, instance_id=instance_id)
-    assert refused.value.code() is grpc.StatusCode.ALREADY_EXISTS
-
-
 @pytest.mark.parametrize("gone_by", ["completion", "replacement while it runs"])
 def test_a_reuse_policy_replaces_an_instance_in_a_status_it_names(
     client: TaskHubGrpcClient, gone_by: str
@@ -168,11 +107,3 @@ def test_a_reuse_policy_replaces_an_instance_in_a_status_it_names(
         echoing, input="new", instance_id=instance_id, reuse_id_policy=policy
     )
     assert output_of(client, instance_id) == "new"
-
-
-def test_a_reuse_policy_refuses_an_instance_in_another_status(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(waiting)
-    client.wait_for_orchestration_start(instance_id)
-    policy = pb.OrchestrationIdReusePolicy(replaceableStatus=[pb.ORCHESTRATION_STATUS_FAILED])
-    with pytest.raises(grpc.RpcError, match="non-replaceable status"):
-        client.schedule_new_orchestration(waiting, instance_id=instance_id, reuse_id_policy=policy)

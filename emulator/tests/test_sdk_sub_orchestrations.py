@@ -11,9 +11,7 @@ from durabletask.client import TaskHubGrpcClient
 
 from dts_emulator import Emulator
 from tests.parts import (
-    RETRIES,
     Rejected,
-    fail_twice,
     square,
     sum_of_squares,
     waiting_twice,
@@ -49,16 +47,6 @@ def who_is_my_parent(ctx: task.OrchestrationContext, rounds: int) -> Any:
     return ctx.parent_instance_id
 
 
-def retrying_parent(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (
-        yield ctx.call_sub_orchestrator(failing_twice, input=ctx.instance_id, retry_policy=RETRIES)
-    )
-
-
-def failing_twice(ctx: task.OrchestrationContext, key: str) -> Any:
-    return (yield ctx.call_activity(fail_twice, input=key))
-
-
 def taken_id_parent(ctx: task.OrchestrationContext, _: Any) -> Any:
     first = ctx.call_sub_orchestrator(waiting_twice, instance_id=f"{ctx.instance_id}:same")
     try:
@@ -87,10 +75,6 @@ def test_a_sub_orchestration_knows_its_parent_even_after_continuing_as_new(
 ) -> None:
     parent = client.schedule_new_orchestration(parent_of, input="who_is_my_parent")
     assert output_of(client, parent) == parent
-
-
-def test_a_failing_sub_orchestration_is_retried(client: TaskHubGrpcClient) -> None:
-    assert run(client, retrying_parent) == "third time lucky"
 
 
 def test_a_sub_orchestration_with_an_id_in_use_fails_for_its_parent(

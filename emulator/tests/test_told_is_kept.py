@@ -7,7 +7,6 @@ import sqlite3
 import urllib.error
 import urllib.parse
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import closing, contextmanager
@@ -16,17 +15,11 @@ from typing import Any
 
 import grpc
 import pytest
-from durabletask import task
-from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
-from durabletask.client import TaskHubGrpcClient
-from durabletask.entities import EntityInstanceId
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
 from tests.actions import completion
-from tests.processes import endpoint_of, wait_until
-from tests.programs import output_of, quiet, register
-from tests.state_files import client_of, emulator_of
+from tests.processes import wait_until
 from tests.wire import Wire, wire_to
 
 ENTITY = "@e@k"
@@ -189,62 +182,3 @@ def test_the_dashboard_says_why_nothing_can_be_purged(
     assert "The emulator cannot write to" in refused.value.read().decode()
     with urllib.request.urlopen(hub_page, timeout=5) as page:
         assert page.status == 200
-
-
-def unlike_any_other(ctx: task.OrchestrationContext, _: Any) -> Any:
-    return (yield ctx.call_activity(new_result))
-
-
-def new_result(_: task.ActivityContext, __: Any) -> str:
-    return uuid.uuid4().hex
-
-
-def holding(entity: Any, value: str) -> None:
-    entity.set_state(value)
-
-
-@contextmanager
-def killed_in_the_end(path: Path) -> Iterator[TaskHubGrpcClient]:
-    """Run an emulator and a worker, give a client beside them; kill the emulator in the end."""
-    with (
-        emulator_of(path) as program,
-        client_of(program) as client,
-        DurableTaskSchedulerWorker(
-            host_address=endpoint_of(program),
-            taskhub="default",
-            token_credential=None,
-            secure_channel=False,
-            logger=quiet,
-        ) as worker,
-    ):
-        for function in (unlike_any_other, new_result, holding):
-            register(worker, function)
-        worker.start()
-        yield client
-        program.kill()
-
-
-def test_an_orchestration_that_a_client_knows_has_ended_has_ended_after_a_kill(path: Path) -> None:
-    told: dict[str, str] = {}
-    for _ in range(4):
-        with killed_in_the_end(path) as client:
-            for instance_id, output in told.items():
-                assert output_of(client, instance_id) == output
-            instance_id = client.schedule_new_orchestration(unlike_any_other)
-            told[instance_id] = output_of(client, instance_id)
-
-
-def test_the_state_of_an_entity_that_a_client_knows_is_the_same_after_a_kill(path: Path) -> None:
-    entity = EntityInstanceId("holding", "k")
-
-    def held(client: TaskHubGrpcClient) -> str | None:
-        state = client.get_entity(entity)
-        return None if state is None else state.get_state()
-
-    before: str | None = None
-    for _ in range(4):
-        with killed_in_the_end(path) as client:
-            assert held(client) == before
-            client.signal_entity(entity, "set", input=uuid.uuid4().hex)
-            wait_until(lambda known=before: held(client) != known, "it has another state")  # type: ignore[misc]
-            before = held(client)

@@ -12,9 +12,8 @@ import pytest
 
 from dts_emulator.dashboard.progress import progress_of
 from dts_emulator.engine.model import StepCounts
-from dts_emulator.engine.step_counts import StepCounter
 from tests.dashboard.asking import asking, page
-from tests.dashboard.histories import History, at, ns
+from tests.dashboard.histories import History, at
 from tests.dashboard.hubs import NUMBERS, ShownHub, family, make_instance, running
 
 HUB = "/taskhubs/default"
@@ -72,24 +71,6 @@ def test_parts_without_activities_are_counted_themselves() -> None:
     for part in parts:
         part.history = History().turn(1).raw
     assert words(ShownHub(parent, *parts)) == "3 of 3 sub-orchestrations done"
-
-
-def test_counting_reads_each_event_once() -> None:
-    counting, history = StepCounter(), History().scheduled(0, 1, "a").scheduled(0, 2, "a")
-    counting.read(history.raw, [])
-    history.completed(1, 1).failed(2, 2)
-    counts = counting.read(history.raw, [])
-    assert (counts.asked, counts.done, counts.failed) == ({"a": 2}, {"a": 1}, {"a": 1})
-    assert (counts.first_at, counts.last_at) == (ns(1), ns(2))
-    assert counting.is_past(history.raw[:3])
-
-
-def test_what_has_arrived_counts_before_the_orchestrator_knows() -> None:
-    history = History().scheduled(0, 1, "a")
-    arrived = History().completed(1, 1).raw
-    counting = StepCounter()
-    assert counting.read(history.raw, arrived).done == {"a": 1}
-    assert counting.read(history.raw + arrived, []).done == {"a": 1}
 
 
 def test_nothing_is_said_of_an_instance_without_steps() -> None:
