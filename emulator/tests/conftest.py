@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from durabletask.client import TaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
+from tests.programs import functions_of, program_of
 from tests.wire import Wire, wire_to
 
 REST = Path(__file__).parent / "rest"
@@ -86,6 +88,14 @@ def skipping() -> Iterator[Emulator]:
     """Give a fresh emulator in this process that skips the time in which everything waits."""
     with Emulator(skip_time=True, task_hubs=["default", "other"]) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="module")
+def client(request: pytest.FixtureRequest) -> Iterator[TaskHubGrpcClient]:
+    """Give a client of an emulator whose worker knows the orchestrators of the test's module."""
+    functions = functions_of(request.module.__name__)
+    with Emulator() as emulator, program_of(emulator, *functions) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,9 +12,8 @@ from durabletask import history, task
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.entities import EntityInstanceId
 
-from dts_emulator import Emulator
 from tests.parts import echo, fail_once, waiting
-from tests.programs import end_of, functions_of, program_of, wait_for_status
+from tests.programs import end_of, wait_for_status
 
 TICK = timedelta(milliseconds=50)
 
@@ -55,12 +54,6 @@ def failing_child(ctx: task.OrchestrationContext, _: Any) -> Any:
 
 def failing(ctx: task.OrchestrationContext, _: Any) -> Any:
     yield ctx.call_activity(fail_once, input=ctx.instance_id)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TaskHubGrpcClient]:
-    with Emulator() as emulator, program_of(emulator, *functions_of(__name__)) as client:
-        yield client
 
 
 def run_to_the_end(client: TaskHubGrpcClient) -> str:

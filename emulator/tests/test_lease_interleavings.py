@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dts_emulator.hub.leases import Kind, Leases, WorkerStream, WorkItem
-from tests.streams import GRACE, receive, worker_stream_from
+from tests.streams import GRACE, new_stream, receive
 
 
 class AnyInterleaving(RuleBasedStateMachine):
@@ -33,7 +33,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 3), names=st.sampled_from([{"a"}, {"b"}, {"a", "b"}]))
     def connect(self, limit: int, names: set[str]) -> None:
-        stream = worker_stream_from(limit, names=names)
+        stream = new_stream(limit, names=names)
         self.leases.connect(stream)
         self.streams.append(stream)
 
@@ -102,7 +102,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         for stream in self.streams:
             self.leases.disconnect(stream, self.now)
         self.leases.expire(self.now + 2 * GRACE)
-        rescuer = worker_stream_from()
+        rescuer = new_stream()
         self.leases.connect(rescuer)
         finished = [self.leases.complete(item.token) for item in receive(rescuer)]
         assert set(finished) == self.pending

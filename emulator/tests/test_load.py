@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from durabletask import task
-from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import TaskHubGrpcClient
 from durabletask.entities import EntityInstanceId
 
@@ -24,13 +19,12 @@ from dts_emulator import Emulator
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import Filter
 from tests.parts import square, sum_of_squares, waiting
-from tests.processes import PATIENCE_SECONDS, endpoint_of, running, wait_until
+from tests.processes import PATIENCE_SECONDS, wait_until
 from tests.programs import (
     end_of,
     new_client,
     output_of,
     program_of,
-    quiet,
     run,
 )
 from tests.sizes import sizes
@@ -79,48 +73,6 @@ def test_a_wait_that_times_out_frees_its_place(emulator: Emulator, hub: TaskHub)
     with new_client(emulator) as client, pytest.raises(TimeoutError):
         client.wait_for_orchestration_completion("nothing", timeout=0.2)
     wait_until(lambda: len(hub.waiters) == 0, "nobody waits any more", seconds=10)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return how much CPU time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
-def test_it_is_idle_while_a_worker_and_100_clients_wait() -> None:
-    seconds = 4.0
-    with (
-        running("-m", "dts_emulator", "--port", "0", "--dashboard-port", "0") as emulator,
-        ExitStack() as stack,
-    ):
-        emulator.wait_for_line("Task hubs")
-        endpoint = endpoint_of(emulator)
-        worker = stack.enter_context(running("-m", "tests.fan_out_worker", ENDPOINT=endpoint))
-        worker.wait_for_line("Successfully connected")
-        client = DurableTaskSchedulerClient(
-            host_address=endpoint,
-            taskhub="default",
-            token_credential=None,
-            secure_channel=False,
-            logger=quiet,
-        )
-
-        def wait() -> None:
-            with pytest.raises(grpc.RpcError):
-                client.wait_for_orchestration_completion("nothing", timeout=PATIENCE_SECONDS)
-
-        pool = stack.enter_context(ThreadPoolExecutor(100))
-        waits = [pool.submit(wait) for _ in range(100)]
-        client.get_orchestration_state("nothing")  # The calls before it have been taken.
-        before = cpu_seconds(emulator.pid)
-        time.sleep(seconds)  # What is measured is that nothing happens.
-        used = cpu_seconds(emulator.pid) - before
-        emulator.kill()
-        for future in waits:
-            future.result()
-        client.close()
-    assert used / seconds < 0.02
 
 
 def test_nothing_is_left_of_what_is_purged(hub: TaskHub, client: TaskHubGrpcClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,14 +11,11 @@ from durabletask import task
 from durabletask.client import EntityQuery, TaskHubGrpcClient
 from durabletask.entities import DurableEntity, EntityInstanceId
 
-from dts_emulator import Emulator
 from tests.parts import GATES
 from tests.processes import PATIENCE_SECONDS, wait_until
 from tests.programs import (
     end_of,
-    functions_of,
     output_of,
-    program_of,
     run,
 )
 
@@ -94,12 +90,6 @@ def holding(ctx: task.OrchestrationContext, key: str) -> Any:
 def wanting(ctx: task.OrchestrationContext, key: str) -> Any:
     with (yield ctx.lock_entities([EntityInstanceId("account", key)])):
         return "got it"
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TaskHubGrpcClient]:
-    with Emulator() as emulator, program_of(emulator, *functions_of(__name__)) as client:
-        yield client
 
 
 @pytest.fixture
