@@ -7,7 +7,7 @@ WORKDIR /app
 COPY requirements.lock ./
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
 
-COPY worker.py large_fan_out.py scheduler.py ./
+COPY worker.py large_fan_out.py ./
 COPY hosting hosting
 
 # A number, by which Kubernetes can tell that this is not root.

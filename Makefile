@@ -21,10 +21,10 @@ help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 run: .venv/run ## Run emulator, worker and client (N=10 items, TIMEOUT=seconds), then stop
-	@python run.py $(N) $(if $(TIMEOUT),--timeout $(TIMEOUT)) --workers $(WORKERS) -- $(STATE) $(EMULATOR_ARGS)
+	@python run.py $(N) $(if $(TIMEOUT),--timeout $(TIMEOUT)) --workers $(WORKERS) $(STATE)
 
 up: .venv/dev ## Keep an emulator (DB=file for its state) and WORKERS=1 workers running, and reload
-	@python run.py --up --workers $(WORKERS) -- $(STATE) $(EMULATOR_ARGS)
+	@python run.py --up --workers $(WORKERS) $(STATE)
 
 # Much of the time is waiting. The tests start hundreds of programs: compile their modules once.
 test: export PYTHONDONTWRITEBYTECODE :=

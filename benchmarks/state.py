@@ -20,7 +20,7 @@ from benchmarks.processes import emulator_process, system
 from dts_emulator.engine import instances, turns
 from dts_emulator.engine.model import Instance
 from dts_emulator.store.file import StateFile
-from scheduler import Scheduler
+from hosting.scheduler import Scheduler
 
 STEPS = 200
 RUNS, RUN_ITEMS = 30, 10

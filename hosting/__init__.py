@@ -1,1 +1,1 @@
-"""How a worker's and a client's process behave, whatever work they do."""
+"""What a worker and a client need around their workflow: connection, signals, outages, logs."""

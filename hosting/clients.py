@@ -1,248 +1,337 @@
-"""The client side of a process: connects, schedules and waits, through outages and time-outs."""
+"""What surrounds the SDK's client: outages, progress, results, exit statuses."""
 
 from __future__ import annotations
 
 import logging
+import re
+import sys
+import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, TypeVar
+from argparse import ArgumentTypeError
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import grpc
-from durabletask.azuremanaged.client import DurableTaskSchedulerClient
-from durabletask.client import OrchestrationState, OrchestrationStatus
+from durabletask import history
+from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubGrpcClient
 
-from hosting.dashboard import page_of
-from hosting.deadlines import Deadlines
-from hosting.errors import advice, code_of, details_of, is_passing, is_refused_input
-from hosting.exits import ClientError, Exit, exit_statuses, usage_errors
-from hosting.targets import scheduler_in_use
-from scheduler import Scheduler
+from hosting import errors
+from hosting.scheduler import ConfigurationError, Scheduler
 
-# How long a scheduler that does not answer, or no longer answers, is waited for.
-PATIENCE_SECONDS = 30.0
+logger = logging.getLogger("client")
 
-# How long one call may take that does not wait for anything; never less than a moment.
-CALL_SECONDS = 10.0
-MOMENT_SECONDS = 1.0
+# Seconds that a scheduler which does not answer is waited for, and that a call may take: one that
+# waits for an instance, any other, and that at least.
+CONNECT_TIMEOUT = 30.0
+WAIT_TIMEOUT = 30.0
+CALL_TIMEOUT = 10.0
+MIN_CALL_TIMEOUT = 1.0
 
-# When the user hears that no worker has taken the orchestration, and how long one call waits.
-PENDING_SECONDS = 3.0
-WAIT_SECONDS = 30.0
+PENDING_SECONDS = 3.0  # until the user hears that no worker has taken the orchestration
+PROGRESS_SECONDS = 0.5
 
-T = TypeVar("T")
+# The emulator names the port of its dashboard in this header of its answers.
+DASHBOARD_PORT = "dts-dashboard-port"
 
 
-class Client:
-    """The SDK's client, for a program that schedules one orchestration and waits for it.
+NOTHING_STARTED = "Nothing was started."
 
-    Its methods are named as the SDK's and do the same. They also wait for a scheduler that is
-    starting, take up what an outage has cut, and give each call a deadline within the time-out.
 
-    Args:
-        target: the scheduler to connect to.
-        logger: takes what the user should know meanwhile.
-        timeout: how many seconds scheduling may take, and then waiting.
-        worker: the program that the user may have forgotten to start.
-        attach: the command that waits for an instance, without its ID; None if there is none.
-    """
+class Exit(IntEnum):
+    """The exit statuses of a client."""
 
-    def __init__(
-        self, target: Scheduler, logger: logging.Logger, timeout: float, worker: str, attach: str
-    ) -> None:
-        self.target = target
-        self._logger = logger
-        self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
-        self._worker = worker
-        self._attach = attach
-        self._instance_id = ""
-        self._fate = "Nothing was started."
-        self.sdk = DurableTaskSchedulerClient(
-            **target.connection(),
-            interceptors=[Deadlines(lambda: min(CALL_SECONDS, self._remaining()))],
-            # What the SDK would say, we say ourselves.
-            logger=logging.getLogger("durabletask-client"),
-        )
+    COMPLETED = 0
+    FAILED = 1
+    USAGE = 2
+    TIMED_OUT = 3
+    UNREACHABLE = 4
+    INTERRUPTED = 130
 
-    def __enter__(self) -> Client:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self.sdk.close()
+class ClientError(Exception):
+    """Ends the client with a message and an exit status."""
 
-    def schedule_new_orchestration(
-        self,
-        orchestrator: str,
-        *,
-        input: Any,  # noqa: A002  The SDK's name for it.
-        instance_id: str | None = None,
-    ) -> str:
-        """Schedule an orchestration and return its ID.
-
-        Raises:
-            ClientError: the ID is in use, or the scheduler does not take the input.
-            grpc.RpcError, azure.core.exceptions.AzureError: the scheduler cannot be used.
-        """
-        self._instance_id = instance_id or uuid.uuid4().hex
-        if self._find(self._instance_id) is not None:
-            raise self._in_use()
-        attempts = 0
-
-        def schedule() -> str:
-            nonlocal attempts
-            attempts += 1
-            self._fate = "The orchestration may have been started."
-            return self.sdk.schedule_new_orchestration(
-                orchestrator, input=input, instance_id=self._instance_id
-            )
-
-        try:
-            self._patiently(schedule)
-        except grpc.RpcError as error:
-            if is_refused_input(error):
-                raise ClientError(
-                    Exit.USAGE, f"The scheduler does not take this input: {details_of(error)}."
-                ) from None
-            # After an outage, it is our own first attempt that has come through.
-            if code_of(error) is not grpc.StatusCode.ALREADY_EXISTS:
-                raise
-            if attempts == 1:
-                raise self._in_use() from None
-        self._fate = "The orchestration goes on."
-        return self._instance_id
-
-    def attach(self, instance_id: str) -> str:
-        """Return the ID of an instance that was scheduled earlier.
-
-        Raises:
-            ClientError: there is none.
-        """
-        if self._find(instance_id) is None:
-            raise ClientError(
-                Exit.USAGE, f"There is no orchestration with ID '{instance_id}' to attach to."
-            )
-        self._instance_id = instance_id
-        self._fate = "The orchestration goes on."
-        return instance_id
-
-    def raise_orchestration_event(self, instance_id: str, event_name: str, *, data: Any) -> None:
-        """Send an event to an instance; after an outage it may arrive twice."""
-        self._patiently(
-            lambda: self.sdk.raise_orchestration_event(instance_id, event_name, data=data)
-        )
-
-    def terminate_orchestration(self, instance_id: str, *, output: Any) -> None:
-        """Terminate an instance, with a reason as its output."""
-        self._patiently(lambda: self.sdk.terminate_orchestration(instance_id, output=output))
-        self._instance_id, self._fate = "", "The orchestration was terminated."
-
-    def wait_for_orchestration_completion(
-        self, instance_id: str, *, timeout: float
-    ) -> OrchestrationState:
-        """Return the state in which the orchestration ended.
-
-        Raises:
-            TimeoutError: it has not ended after `timeout` seconds.
-            ClientError: the scheduler no longer knows the instance.
-            grpc.RpcError, azure.core.exceptions.AzureError: the scheduler cannot be used.
-        """
-        self._deadline = time.monotonic() + timeout
-        seconds = PENDING_SECONDS
-        while time.monotonic() < self._deadline:
-            state: OrchestrationState | None = None
-            try:
-                state = self.sdk.wait_for_orchestration_completion(
-                    instance_id, timeout=min(seconds, self._deadline - time.monotonic())
-                )
-                return self._known(state)
-            except TimeoutError:
-                pass
-            except grpc.RpcError as error:
-                if is_passing(error):
-                    self._logger.warning("Lost the connection to the scheduler, connecting again")
-                elif code_of(error) is not grpc.StatusCode.NOT_FOUND:  # No hub, or no instance?
-                    raise
-            state = self._known(self._find(instance_id))
-            if state.runtime_status is OrchestrationStatus.PENDING and seconds < WAIT_SECONDS:
-                self._logger.warning(
-                    f"No worker has taken it yet: is {self._worker} running, with the same TASKHUB?"
-                )
-            seconds = WAIT_SECONDS
-        raise TimeoutError(
-            f"The orchestration is still running after {timeout:g} s; is a worker running?"
-        )
-
-    def page_of(self, instance_id: str) -> str | None:
-        """Return the address where an instance can be seen, None for Azure."""
-        return page_of(self.target, instance_id)
-
-    def how_to_go_on(self) -> str:
-        """Say what has become of the orchestration, and how to wait for it again."""
-        if not self._attach or not self._instance_id:
-            return self._fate
-        return f"{self._fate} To wait for it again: {self._attach} {self._instance_id}".strip()
-
-    def _known(self, state: OrchestrationState | None) -> OrchestrationState:
-        """Return `state`, which is None where an emulator has lost the instance."""
-        if state is None:
-            raise ClientError(
-                Exit.UNREACHABLE,
-                f"The scheduler no longer knows the orchestration '{self._instance_id}': it was "
-                "purged, or an emulator that keeps nothing has started again. If it has, "
-                "start the client again.",
-            )
-        return state
-
-    def _in_use(self) -> ClientError:
-        how = f", or wait for that one: {self._attach} {self._instance_id}" if self._attach else ""
-        return ClientError(
-            Exit.USAGE,
-            f"The instance ID '{self._instance_id}' is in use. Choose another one{how}",
-        )
-
-    def _find(self, instance_id: str) -> OrchestrationState | None:
-        return self._patiently(
-            lambda: self.sdk.get_orchestration_state(instance_id, fetch_payloads=False)
-        )
-
-    def _remaining(self) -> float:
-        return max(self._deadline - time.monotonic(), MOMENT_SECONDS)
-
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """Return what `call` does, after waiting for a scheduler that may only be starting."""
-        end = min(self._deadline, time.monotonic() + PATIENCE_SECONDS)
-        is_first = True
-        while True:
-            try:
-                return call()
-            except grpc.RpcError as error:
-                if not is_passing(error) or time.monotonic() > end:
-                    raise
-            if is_first:
-                self._logger.warning(
-                    f"No scheduler answers yet at {self.target.endpoint}, waiting up to "
-                    f"{end - time.monotonic():.0f} s for it. {advice(self.target)}"
-                )
-                is_first = False
-            time.sleep(0.25)
+    def __init__(self, status: Exit, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @contextmanager
-def connect(
-    logger: logging.Logger, timeout: float, *, worker: str = "worker.py", attach: str = ""
-) -> Iterator[Client]:
-    """Give a client of the scheduler that the environment names.
+def exit_statuses(timeout: float, attach: str = "") -> Iterator[ClientRun]:
+    """End the process with one line and an exit status for each error in the block.
 
-    Whatever goes wrong in the block ends the process with a line of words and its status.
-    The arguments are those of Client.
+    Args:
+        timeout: seconds that scheduling may take.
+        attach: the command that waits for an instance, without its ID; empty if there is none.
     """
-    with usage_errors(logger):
-        target = scheduler_in_use(logger)
-        client = Client(target, logger, timeout, worker, attach)
-    with exit_statuses(logger, target, client.how_to_go_on), client:
-        yield client
+    run = ClientRun(timeout, attach)
+    try:
+        yield run
+        return
+    except ClientError as error:
+        status, message = error.status, str(error)
+    except ConfigurationError as error:
+        status, message = Exit.USAGE, str(error)
+    except KeyboardInterrupt:
+        status, message = Exit.INTERRUPTED, f"Interrupted. {run.outcome()}"
+    except errors.SCHEDULER_ERRORS as error:
+        status, message = run.explain(error)
+    except BrokenPipeError:  # The reader of stdout wants no more.
+        raise SystemExit(Exit.COMPLETED) from None
+    except OSError as error:
+        status = Exit.USAGE
+        message = f"Cannot write the result to stdout: {error.strerror}. {run.outcome()}"
+    logger.error(message)
+    raise SystemExit(status) from None
+
+
+class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+    """One run of a client. As an interceptor it repeats calls that the scheduler does not answer.
+
+    The arguments are those of exit_statuses.
+    """
+
+    def __init__(self, timeout: float, attach: str) -> None:
+        self._scheduler = Scheduler()
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._attach = attach
+        self._instance_id = ""
+        self._outcome = NOTHING_STARTED
+        self._has_answered = False
+        self._dashboard = ""
+
+    def options(self, scheduler: Scheduler) -> dict[str, Any]:
+        """Return arguments for the SDK's client of this scheduler."""
+        self._scheduler = scheduler
+        # The lines of the SDK's client would repeat the program's.
+        return {"interceptors": [self], "logger": logging.getLogger("durabletask-client")}
+
+    def intercept_unary_unary(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        """Make a call; repeat it after an outage."""
+        starts = client_call_details.method.endswith("/StartInstance")
+        if starts:
+            self._instance_id = request.instanceId
+        return self._call(continuation, client_call_details, request, starts)
+
+    def intercept_unary_stream(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        """Make a call with a time limit."""
+        return continuation(client_call_details._replace(timeout=CALL_TIMEOUT), request)
+
+    def _call(self, continuation: Any, details: Any, request: Any, starts: bool) -> Any:
+        """Return a call that has ended, after repeating it while no scheduler answers."""
+        waits = details.timeout is not None
+        deadline = time.monotonic() + details.timeout if waits else self._deadline
+        least, most = (0.01, WAIT_TIMEOUT) if waits else (MIN_CALL_TIMEOUT, CALL_TIMEOUT)
+        give_up: float | None = None
+        may_have_arrived = False
+        while True:
+            if starts:
+                self._outcome = "The orchestration may have been started."
+            seconds = min(max(deadline - time.monotonic(), least), most)
+            call = continuation(details._replace(timeout=seconds), request)
+            now = time.monotonic()
+            if starts and may_have_arrived and call.code() is grpc.StatusCode.ALREADY_EXISTS:
+                # An earlier attempt has reached the scheduler; its answer was lost.
+                call = SimpleNamespace(result=lambda: request, code=lambda: grpc.StatusCode.OK)
+            is_passing = errors.is_passing(call)
+            may_have_arrived |= is_passing and "failed to connect" not in errors.details_of(call)
+            if starts and call.code() is grpc.StatusCode.OK:
+                self._outcome = "The orchestration continues."
+            elif starts and not may_have_arrived:
+                self._outcome = NOTHING_STARTED
+            if not is_passing:
+                self._read_headers(call)
+            if waits and call.code() is grpc.StatusCode.DEADLINE_EXCEEDED and now < deadline:
+                give_up = None  # The instance is still running.
+            elif not is_passing or now > (give_up or deadline):
+                return call
+            else:
+                if give_up is None:
+                    give_up = min(deadline, now + CONNECT_TIMEOUT)
+                    self._warn(give_up - now)
+                time.sleep(0.25)
+
+    def _warn(self, seconds: float) -> None:
+        lost = "Lost the connection to" if self._has_answered else "No scheduler answers yet at"
+        logger.warning(
+            f"{lost} {self._scheduler.endpoint}, trying for up to {seconds:.0f} s. "
+            f"{errors.advice(self._scheduler)}"
+        )
+
+    def _read_headers(self, call: Any) -> None:
+        self._has_answered = True
+        port = dict(call.initial_metadata() or ()).get(DASHBOARD_PORT)
+        if port:
+            host = urlsplit(self._scheduler.endpoint).hostname or ""
+            self._dashboard = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def attach(self, client: TaskHubGrpcClient, instance_id: str) -> str:
+        """Return the ID of an instance that was scheduled earlier; raise ClientError otherwise."""
+        if client.get_orchestration_state(instance_id, fetch_payloads=False) is None:
+            raise ClientError(Exit.USAGE, f"There is no orchestration with ID '{instance_id}'.")
+        self._instance_id, self._outcome = instance_id, "The orchestration continues."
+        return instance_id
+
+    def require_unused(self, client: TaskHubGrpcClient, instance_id: str | None) -> None:
+        """Raise ClientError if an instance has this ID, even one that has ended."""
+        if instance_id and client.get_orchestration_state(instance_id, fetch_payloads=False):
+            raise ClientError(Exit.USAGE, self._in_use(instance_id))
+
+    def _in_use(self, instance_id: str) -> str:
+        attach = f", or wait for that one: {self._attach} {instance_id}" if self._attach else ""
+        return f"The instance ID '{instance_id}' is in use. Choose another one{attach}"
+
+    def explain(self, error: BaseException) -> tuple[Exit, str]:
+        """Return the exit status and the message for an error of a call."""
+        if errors.code_of(error) is grpc.StatusCode.ALREADY_EXISTS:
+            return Exit.USAGE, self._in_use(self._instance_id)
+        if errors.is_refused_input(error):
+            details = errors.details_of(error)
+            return Exit.USAGE, f"The scheduler does not accept this input: {details}."
+        return Exit.UNREACHABLE, f"{errors.explain(error, self._scheduler)} {self.outcome()}"
+
+    def outcome(self) -> str:
+        """Return the state of the orchestration, and how to wait for it if it may exist."""
+        if not self._attach or self._outcome == NOTHING_STARTED:
+            return self._outcome
+        return f"{self._outcome} To wait for it: {self._attach} {self._instance_id}"
+
+    def page_of(self, instance_id: str) -> str:
+        """Return the address of an instance's page, in Azure the dashboard's; empty if unknown."""
+        hub = quote(self._scheduler.task_hub, safe="")
+        if self._scheduler.is_secure:
+            endpoint = quote(self._scheduler.endpoint, safe="")
+            return f"https://dashboard.durabletask.io/?endpoint={endpoint}&taskhub={hub}"
+        path = f"/subscriptions/local/schedulers/emulator/taskhubs/{hub}/orchestrations"
+        return self._dashboard and f"{self._dashboard}{path}/{quote(instance_id, safe='')}"
+
+    @contextmanager
+    def waiting(
+        self, client: TaskHubGrpcClient, instance_id: str, total: int | None = None
+    ) -> Iterator[None]:
+        """Show the progress of an instance while the block waits for its end.
+
+        Args:
+            client: asked for the instance's state and history.
+            instance_id: the orchestration.
+            total: the number of its items, if known.
+
+        Raises:
+            ClientError: the block has raised TimeoutError.
+        """
+        if page := self.page_of(instance_id):
+            logger.info(f"See the run: {page}")
+        ended = threading.Event()
+        arguments = (client, instance_id, total, ended)
+        watcher = threading.Thread(target=self._watch, args=arguments, daemon=True)
+        watcher.start()
+        try:
+            yield
+        except TimeoutError:
+            hint = " No worker has taken it yet." if _is_pending(client, instance_id) else ""
+            message = f"Still not completed after {self._timeout:g} s.{hint}"
+            raise ClientError(Exit.TIMED_OUT, f"{message} {self.outcome()}") from None
+        finally:
+            ended.set()
+            watcher.join(timeout=5)
+
+    def _watch(
+        self, client: TaskHubGrpcClient, instance_id: str, total: int | None, ended: threading.Event
+    ) -> None:
+        hint_at = time.monotonic() + PENDING_SECONDS
+        with _progress_bar() as bar:
+            while not ended.wait(PROGRESS_SECONDS):
+                with suppress(*errors.SCHEDULER_ERRORS):  # The call that waits reports them.
+                    if bar is not None:
+                        events = client.get_orchestration_history(instance_id)
+                        bar.n, bar.total = count(events, total)
+                        bar.refresh()
+                    if time.monotonic() > hint_at:
+                        hint_at = float("inf")
+                        if _is_pending(client, instance_id):
+                            logger.warning(
+                                "No worker has taken it yet. Is one running, with this TASKHUB?"
+                            )
+
+    def output_of(self, client: TaskHubGrpcClient, state: OrchestrationState | None) -> Any:
+        """Return the output of an orchestration that has completed.
+
+        Raises:
+            ClientError: it has failed, was terminated, or no longer exists.
+        """
+        if state is None:
+            raise ClientError(
+                Exit.UNREACHABLE,
+                f"Orchestration '{self._instance_id}' no longer exists: it was purged, or the "
+                "emulator restarted without --db-file. Start the client again.",
+            )
+        if state.runtime_status is OrchestrationStatus.COMPLETED:
+            self._outcome = "The orchestration has completed."
+            with suppress(ValueError, RecursionError):  # Not JSON, or too deeply nested.
+                return state.get_output()
+            return state.serialized_output
+        if state.failure_details is None:
+            reason = f": {state.serialized_output}" if state.serialized_output else ""
+            raise ClientError(Exit.FAILED, f"The orchestration was {state.runtime_status}{reason}")
+        reason = errors.why_it_failed(client, state.instance_id, state.failure_details)
+        page = self.page_of(state.instance_id)
+        trace = f" Its page has the stack trace: {page}" if page else ""
+        raise ClientError(Exit.FAILED, f"The orchestration failed: {reason}.{trace}")
+
+
+def _is_pending(client: TaskHubGrpcClient, instance_id: str) -> bool:
+    state = client.get_orchestration_state(instance_id, fetch_payloads=False)
+    return state is not None and state.runtime_status is OrchestrationStatus.PENDING
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Any]:
+    """Give a progress bar, None if stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm  # Only terminals need it.
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    with logging_redirect_tqdm(), tqdm(unit=" items", leave=False) as bar:
+        yield bar
+
+
+def count(events: Sequence[history.HistoryEvent], total: int | None) -> tuple[int, int]:
+    """Return the number of items that have completed, and of all items.
+
+    If the orchestration has parts, each completed part counts for its share of the items.
+    """
+    kinds = [type(event) for event in events]
+    if parts := kinds.count(history.SubOrchestrationInstanceCreatedEvent):
+        done = kinds.count(history.SubOrchestrationInstanceCompletedEvent)
+        return (total or parts) * done // parts, total or parts
+    total = total or len({e.event_id for e in events if isinstance(e, history.TaskScheduledEvent)})
+    return min(kinds.count(history.TaskCompletedEvent), total), total
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds, as a type for argparse."""
+    number = float(text)
+    if not 0 < number < 1e6:
+        raise ValueError
+    return number
+
+
+def valid_instance_id(text: str) -> str:
+    """Return an instance ID that the service accepts, as a type for argparse.
+
+    Source: https://learn.microsoft.com/azure/durable-task/scheduler/durable-task-scheduler
+    """
+    if not re.fullmatch(r"[ -?A-~][ -~]{0,99}", text):
+        raise ArgumentTypeError("use 1 to 100 printable ASCII characters, not '@' first")
+    return text

@@ -1,120 +1,120 @@
-"""How every program logs: one format, to stderr, every event on one line."""
+"""One log format for every program: to stderr, one line for each event."""
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import queue
 import sys
-import threading
 import time
-from collections import deque
-from contextlib import suppress
-from typing import TextIO
+from logging.handlers import QueueHandler, QueueListener
 
-FORMAT = "%(asctime)s.%(msecs)03d %(name)s %(levelname)s: %(message)s"
+import grpc
 
-# How long a line may wait for others, with which it is then written.
-GATHER_SECONDS = 0.05
+from hosting.errors import SCHEDULER_ERRORS, code_of, explain
+from hosting.scheduler import Scheduler
 
-# How many lines wait for a reader who takes none, and how long the end of the process does.
-MAX_WAITING_LINES = 10_000
-FLUSH_SECONDS = 0.5
+FORMAT = "%(asctime)s.%(msecs)03d %(name)s{number} %(levelname)s: %(message)s"
 
-# What the SDK's worker logs is logged here.
-SDK_LOGGER = "durabletask"
+# Tells the lines of several workers apart; run.py sets it.
+NUMBER_VARIABLE = "WORKER_NUMBER"
 
-# What would begin a new line, or move a terminal's cursor, in a message that quotes it.
-_CONTROLS = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+# The SDK's worker repeats its complaints for each attempt and each result.
+REPEAT_SECONDS = 30.0
+
+# How lines of the SDK begin; a test compares them with its source.
+RETRYING = "Connection failed, retrying in "
+CONNECTED = ("Created fresh connection to ", "Successfully connected to ")
+
+# Characters that would begin a new line or move a terminal's cursor: messages quote data.
+_ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+
+_listeners: list[QueueListener] = []
 
 
 class OneLine(logging.Formatter):
-    """Keeps a message on one line, whatever it quotes. A traceback has its own lines.
-
-    The traceback of another process comes as text, in the record's attribute `trace`.
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line, and below it the traceback if there is one."""
-        trace = getattr(record, "trace", "")
-        return f"{super().format(record)}\n{trace}" if trace else super().format(record)
+    """Keeps each message on one line and indents tracebacks, whatever data they quote."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """Return the record's line; only what the program says of itself begins a line."""
-        record.message = record.message.translate(_CONTROLS)
-        return super().formatMessage(record)
+        """Return the line of a record."""
+        record.message = record.message.translate(_ESCAPES)
+        trace = getattr(record, "trace", "")  # The traceback of another process, as text.
+        return super().formatMessage(record) + (f"\n{indented(trace)}" if trace else "")
+
+    def formatException(self, ei: object) -> str:  # noqa: N802
+        """Return a traceback whose lines cannot be mistaken for lines of the log."""
+        return indented(super().formatException(ei))  # type: ignore[arg-type]
 
 
-class InBackground(logging.Handler):
-    """Writes lines on a thread of its own, many at a time.
+def indented(trace: str) -> str:
+    """Return the lines of a traceback, indented, with control characters as escapes."""
+    return "\n".join(f"    {line.translate(_ESCAPES)}" for line in trace.rstrip("\n").split("\n"))
 
-    A thousand threads that write each their own line wait for one another at every one. And a
-    pipe that nobody reads stops this thread alone: lines beyond MAX_WAITING_LINES are dropped.
+
+def configure_logging(name: str, level: str = "info", *, in_background: bool = False) -> None:
+    """Send the log to stderr.
+
+    Args:
+        name: the program's logger.
+        level: of the lines of the program and the SDK; other libraries log warnings.
+        in_background: write on another thread, so that a worker's threads do not wait for one
+            another at each line.
     """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
-        self._waiting: deque[str | threading.Event] = deque()
-        self._has_lines = threading.Event()
-        self._dropped = 0
-        threading.Thread(target=self._write_for_ever, name="log", daemon=True).start()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Leave the record to the thread; what cannot be formatted, logging reports itself."""
-        try:
-            line = self.format(record) + "\n"
-        except Exception:
-            self.handleError(record)
-            return
-        if len(self._waiting) >= MAX_WAITING_LINES:
-            self._dropped += 1
-            return
-        self._waiting.append(line)
-        if not self._has_lines.is_set():
-            self._has_lines.set()
-
-    def flush(self) -> None:
-        """Return when all lines are written, or after FLUSH_SECONDS.
-
-        logging.shutdown calls this when the process ends.
-        """
-        written = threading.Event()
-        self._waiting.append(written)
-        self._has_lines.set()
-        written.wait(FLUSH_SECONDS)
-
-    def _write_for_ever(self) -> None:
-        while self._has_lines.wait():
-            time.sleep(GATHER_SECONDS)
-            self._has_lines.clear()
-            self._write_all()
-
-    def _write_all(self) -> None:
-        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        lines = [line for line in waiting if isinstance(line, str)]
-        if self._dropped:
-            lines.append(f"({self._dropped} lines are missing here: nobody read the log)\n")
-            self._dropped = 0
-        with suppress(OSError, ValueError):  # Nobody may be left to read the log.
-            self._stream.write("".join(lines))
-            self._stream.flush()
-        for written in waiting:
-            if isinstance(written, threading.Event):
-                written.set()
-
-
-def configure(
-    name: str, *, in_background: bool = False, level: int = logging.INFO
-) -> logging.Logger:
-    """Send the log to stderr and return the logger `name`, at `level`."""
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    number = os.environ.get(NUMBER_VARIABLE, "")
+    line_format = FORMAT.format(number=f"[{number}]" if number else "")
+    handler: logging.Handler = logging.StreamHandler()
     if in_background:
-        # Not sys.stderr itself: Python could not end while the thread stands in a write to it.
-        own = open(sys.stderr.fileno(), "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
-        handler = InBackground(own)
-    handler.setFormatter(OneLine(FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
+        lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+        _listeners.append(QueueListener(lines, handler))
+        _listeners[0].start()
+        atexit.register(finish_logging)
+        handler = QueueHandler(lines)  # It formats each record before it queues it.
+    handler.setFormatter(OneLine(line_format, datefmt="%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    # What azure.identity logs at length, it raises as well, and that is shown in one line.
+    # azure.identity raises what it logs, and that is logged in one line.
     logging.getLogger("azure").setLevel(logging.CRITICAL)
-    logger = logging.getLogger(name)
-    logger.setLevel(level)
-    return logger
+    for logger in (name, "durabletask"):
+        logging.getLogger(logger).setLevel(level.upper())
+
+
+def finish_logging() -> None:
+    """Write the lines that are still queued."""
+    while _listeners:
+        _listeners.pop().stop()
+
+
+class SdkLog(logging.Filter):
+    """Explains the connection errors that the SDK's worker logs, and counts repetitions."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__()
+        self._scheduler = scheduler
+        self._logged: dict[str, float] = {}
+        self._omitted = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log a record, which is changed in place."""
+        error = sys.exc_info()[1]  # The SDK logs an error while it handles it.
+        message = record.getMessage()
+        if isinstance(error, SCHEDULER_ERRORS):
+            if isinstance(error, grpc.RpcError) and "Locally cancelled" in str(error):
+                return False  # The worker itself has closed its stream.
+            kind = str(code_of(error))
+            message = message.replace(str(error), explain(error, self._scheduler))
+            record.exc_info = None
+        elif message.startswith(CONNECTED):
+            kind = message
+        else:
+            return not message.startswith(RETRYING)
+        now = time.monotonic()
+        if now - self._logged.get(kind, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            self._omitted += 1
+            return False
+        if kind != message:
+            self._logged.clear()  # After an outage, log that there is a connection again.
+        self._logged[kind] = now
+        if self._omitted:
+            message += f" ({self._omitted} similar lines omitted)"
+        record.msg, record.args, self._omitted = message, None, 0
+        return True

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationState
+from scheduler import Scheduler
 
 import worker as sample
 from dts_emulator import Emulator
-from scheduler import Scheduler
 from tests.processes import Program, running
 
 Run = Callable[..., OrchestrationState]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY
+from hosting.scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY
 
 PROJECT = Path(__file__).parent.parent
 

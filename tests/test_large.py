@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationStatus
+from scheduler import Scheduler
 
 import large_fan_out
 import worker
@@ -15,7 +16,6 @@ from dts_emulator import Emulator
 from dts_emulator.hub.limits import MAX_PAYLOAD_BYTES
 from hosting import inputs
 from large_fan_out import fits_one_orchestration, schedule_large_fan_out
-from scheduler import Scheduler
 from tests.conftest import Run
 from tests.processes import PATIENCE_SECONDS
 

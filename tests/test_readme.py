@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from durabletask.worker import TaskHubGrpcWorker
+from scheduler import ConfigurationError, Scheduler
 
 from dts_emulator import Emulator
 from dts_emulator.dashboard.web_server import NO_CONNECTION
@@ -18,7 +19,6 @@ from dts_emulator.rpc.routing import too_many_streams
 from dts_emulator.store.writer import cannot_write
 from hosting.activities import register
 from hosting.errors import explain
-from scheduler import ConfigurationError, Scheduler
 from tests.conftest import endpoint_of
 from tests.hosting.test_errors import call_error
 from tests.processes import FREE_PORTS, PROJECT, run, running

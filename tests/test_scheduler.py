@@ -6,8 +6,8 @@ from typing import Any
 
 import azure.identity
 import pytest
-
 from scheduler import CONNECTION_STRING, CREDENTIALS, ConfigurationError, Scheduler
+
 from tests.processes import PROJECT, run
 
 AZURE = "https://name.region.durabletask.io"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY, ConfigurationError, Scheduler
+
 from tests.processes import PROJECT
 
 LONG, SHORT = CONNECTION_STRINGS

@@ -156,7 +156,7 @@ class Emulator:
                 _require_free(self.host, port)
             self._open_hubs()
             self._start_dashboard()
-            self._server = build_server(self.hubs)
+            self._server = build_server(self.hubs, dashboard_port=self.dashboard_port)
             self.port = _listen(self._server, self.host, self.port)
             self._server.start()
         except BaseException:
@@ -281,15 +281,21 @@ class Emulator:
 
 
 def build_server(
-    hubs: TaskHubs, interceptors: Sequence[grpc.ServerInterceptor] = ()
+    hubs: TaskHubs,
+    interceptors: Sequence[grpc.ServerInterceptor] = (),
+    *,
+    dashboard_port: int | None = None,
 ) -> grpc.Server:
-    """Return a gRPC server, without a port yet, that passes every call to the hub it names."""
+    """Return a gRPC server, without a port yet, that passes every call to the hub it names.
+
+    Answers to clients tell where the dashboard is, if `dashboard_port` is given.
+    """
     server = grpc.server(
         ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="grpc"),
         interceptors=list(interceptors),
         options=SERVER_OPTIONS,
     )
-    server.add_generic_rpc_handlers((handlers_of(hubs),))
+    server.add_generic_rpc_handlers((handlers_of(hubs, dashboard_port),))
     return server
 
 

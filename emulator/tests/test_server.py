@@ -163,9 +163,9 @@ def test_it_is_healthy_from_when_grpc_serves_until_it_stops(
     emulator = Emulator(dashboard_port=0)
     build_server = server_module.build_server
 
-    def build(*arguments: Any) -> grpc.Server:
+    def build(*arguments: Any, **options: Any) -> grpc.Server:
         health.append(health_of(emulator))
-        return build_server(*arguments)
+        return build_server(*arguments, **options)
 
     monkeypatch.setattr(server_module, "build_server", build)
     with emulator:

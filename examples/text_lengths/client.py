@@ -1,40 +1,34 @@
-"""The client of the quickstart's C# form: `python -m examples.text_lengths.client [ITEM ...]`."""
+"""The client of the quickstart's C# form: `python -m examples.text_lengths.client [TEXT ...]`."""
 
-import hosting.interrupts  # noqa: F401  First: Ctrl-C then ends the other imports quietly.
-
+import argparse
 import json
-import logging
 import sys
-from collections.abc import Sequence
 
-from hosting.arguments import Parser
-from hosting.clients import connect
-from hosting.exits import Exit
-from hosting.outputs import output_of
-from hosting.program import start
+from durabletask.azuremanaged.client import DurableTaskSchedulerClient
+
+from hosting.clients import exit_statuses
+from hosting.logs import configure_logging
+from hosting.scheduler import Scheduler
 
 DEFAULT_ITEMS = ["Task1", "Task2", "Task3", "LongerTask4", "VeryLongTask5"]
 TIMEOUT_SECONDS = 60.0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Schedule the orchestration, wait for it and print what the C# client does.
-
-    Returns:
-        0. Anything else that happens ends the process with a line and a status of Exit.
-    """
-    logger = start("client", level=logging.WARNING)
-    parser = Parser(description="Let a worker measure the length of texts.")
-    parser.add_argument("items", nargs="*", metavar="ITEM", help="a text (default: five of them)")
-    work_items: list[str] = parser.parse_args(argv).items or DEFAULT_ITEMS
+def main() -> int:
+    """Schedule the orchestration, wait for it and print what the C# client prints; return 0."""
+    configure_logging("client", "warning")
+    parser = argparse.ArgumentParser(description="Let a worker measure the length of texts.")
+    parser.add_argument("items", nargs="*", metavar="TEXT", help="default: five texts")
+    work_items = parser.parse_args().items or DEFAULT_ITEMS
 
     print("Starting Fan-Out Fan-In Pattern - Parallel Processing Client")
-    with connect(logger, TIMEOUT_SECONDS, worker="examples.text_lengths.worker") as client:
-        authentication = client.target.authentication
-        if authentication == "None":
+    with exit_statuses(TIMEOUT_SECONDS) as run:
+        scheduler = Scheduler.from_environment()
+        client = DurableTaskSchedulerClient(**scheduler.connection(), **run.options(scheduler))
+        if scheduler.authentication == "None":
             print("Using local emulator with no authentication")
         else:
-            print(f"Using {client.target.endpoint} with authentication {authentication}")
+            print(f"Using {scheduler.endpoint} with authentication {scheduler.authentication}")
         print(f"Starting parallel processing orchestration with {len(work_items)} work items")
         print(f"Work items: {json.dumps(work_items, separators=(',', ':'))}")
 
@@ -44,15 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Started orchestration with ID: {instance_id}")
 
         print("Waiting for orchestration to complete...")
-        state = client.wait_for_orchestration_completion(instance_id, timeout=TIMEOUT_SECONDS)
-        results = output_of(client, state)
-
-        print(f"Orchestration completed with status: {state.runtime_status.name.capitalize()}")
+        with run.waiting(client, instance_id):
+            result = client.wait_for_orchestration_completion(instance_id, timeout=TIMEOUT_SECONDS)
+        lengths = run.output_of(client, result)
+        print("Orchestration completed with status: Completed")
         print("Processing results:")
-        for item, length in results.items():
+        for item, length in lengths.items():
             print(f"Work item: {item}, Result: {length}")
-        print(f"Total items processed: {len(results)}")
-    return Exit.COMPLETED
+        print(f"Total items processed: {len(lengths)}")
+    return 0
 
 
 if __name__ == "__main__":

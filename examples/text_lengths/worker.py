@@ -1,7 +1,5 @@
 """The worker of the quickstart's C# form: `python -m examples.text_lengths.worker`."""
 
-import hosting.interrupts  # noqa: F401  First: Ctrl-C then ends the other imports quietly.
-
 import logging
 import sys
 from collections.abc import Generator
@@ -10,11 +8,8 @@ from typing import Any
 from durabletask import task
 from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
 
-from hosting.activities import Function, register
-from hosting.program import start
-from hosting.sdk_log import sdk_logger
-from hosting.workers import RECONNECTING, run_worker
-from scheduler import Scheduler
+from hosting.scheduler import Scheduler
+from hosting.workers import guarded, start_program, usage_errors, wait_for_signal, worker_options
 
 logger = logging.getLogger("worker")
 
@@ -45,16 +40,22 @@ def AggregateResultsActivity(
     return {item: length for result in results for item, length in result.items()}
 
 
-def create_worker(target: Scheduler) -> DurableTaskSchedulerWorker:
-    """Return a worker that knows the orchestration and its activities, ready to start."""
-    worker = DurableTaskSchedulerWorker(
-        **target.connection(), resiliency_options=RECONNECTING, logger=sdk_logger(target)
-    )
-    activities: list[Function] = [ProcessWorkItemActivity, AggregateResultsActivity]
-    register(worker, logger, [ParallelProcessingOrchestration], activities)
-    return worker
+@usage_errors()
+def main() -> int:
+    """Process work items until SIGINT or SIGTERM; return 0."""
+    start_program()
+    scheduler = Scheduler.from_environment()
+    with DurableTaskSchedulerWorker(
+        **scheduler.connection(), **worker_options(scheduler)
+    ) as worker:
+        worker.add_orchestrator(guarded(ParallelProcessingOrchestration))
+        worker.add_activity(guarded(ProcessWorkItemActivity))
+        worker.add_activity(guarded(AggregateResultsActivity))
+        worker.use_work_item_filters()
+        worker.start()
+        wait_for_signal()
+    return 0
 
 
 if __name__ == "__main__":
-    start("worker", many_threads=True)
-    sys.exit(run_worker(logger, create_worker))
+    sys.exit(main())

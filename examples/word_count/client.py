@@ -1,16 +1,13 @@
-"""The quickstart's client in Java's form: `python -m examples.word_count.client [SENTENCE ...]`."""
+"""The client of the quickstart's Java form: `python -m examples.word_count.client [TEXT ...]`."""
 
-import hosting.interrupts  # noqa: F401  First: Ctrl-C then ends the other imports quietly.
-
-import logging
+import argparse
 import sys
-from collections.abc import Sequence
 
-from hosting.arguments import Parser
-from hosting.clients import connect
-from hosting.exits import Exit
-from hosting.outputs import output_of
-from hosting.program import start
+from durabletask.azuremanaged.client import DurableTaskSchedulerClient
+
+from hosting.clients import exit_statuses
+from hosting.logs import configure_logging
+from hosting.scheduler import Scheduler
 
 DEFAULT_SENTENCES = [
     "A worker takes one sentence and counts the words it finds.",
@@ -22,26 +19,25 @@ DEFAULT_SENTENCES = [
 TIMEOUT_SECONDS = 60.0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Schedule the orchestration, wait for it and print what the Java client does.
-
-    Returns:
-        0. Anything else that happens ends the process with a line and a status of Exit.
-    """
-    logger = start("client", level=logging.WARNING)
-    parser = Parser(description="Let a worker count the words of sentences.")
+def main() -> int:
+    """Schedule the orchestration, wait for it and print what the Java client prints; return 0."""
+    configure_logging("client", "warning")
+    parser = argparse.ArgumentParser(description="Let a worker count the words of sentences.")
     parser.add_argument("sentences", nargs="*", metavar="SENTENCE", help="default: five of them")
-    sentences: list[str] = parser.parse_args(argv).sentences or DEFAULT_SENTENCES
+    sentences = parser.parse_args().sentences or DEFAULT_SENTENCES
+    with exit_statuses(TIMEOUT_SECONDS) as run:
+        scheduler = Scheduler.from_environment()
+        client = DurableTaskSchedulerClient(**scheduler.connection(), **run.options(scheduler))
 
-    with connect(logger, TIMEOUT_SECONDS, worker="examples.word_count.worker") as client:
         instance_id = client.schedule_new_orchestration("FanOutFanIn_WordCount", input=sentences)
         print(f"Started new orchestration instance: {instance_id}")
 
-        state = client.wait_for_orchestration_completion(instance_id, timeout=TIMEOUT_SECONDS)
-        output = output_of(client, state)
-        print(f"Orchestration completed: {state.runtime_status}")
+        with run.waiting(client, instance_id):
+            result = client.wait_for_orchestration_completion(instance_id, timeout=TIMEOUT_SECONDS)
+        output = run.output_of(client, result)
+        print("Orchestration completed: COMPLETED")
         print(f"Output: {output}")
-    return Exit.COMPLETED
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The worker of the quickstart's Java form: `python -m examples.word_count.worker`."""
 
-import hosting.interrupts  # noqa: F401  First: Ctrl-C then ends the other imports quietly.
-
 import logging
 import re
 import sys
@@ -11,22 +9,19 @@ from typing import Any
 from durabletask import task
 from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
 
-from hosting.activities import register
-from hosting.program import start
-from hosting.sdk_log import sdk_logger
-from hosting.workers import RECONNECTING, run_worker
-from scheduler import Scheduler
+from hosting.scheduler import Scheduler
+from hosting.workers import guarded, start_program, usage_errors, wait_for_signal, worker_options
 
 logger = logging.getLogger("worker")
 
-# Java's StringTokenizer separates words at these and at nothing else.
+# Java's StringTokenizer separates words at these characters only.
 WORD = re.compile(r"[^ \t\n\r\f]+")
 
 
 def FanOutFanIn_WordCount(
     ctx: task.OrchestrationContext, sentences: list[str]
 ) -> Generator[task.Task[Any], Any, int]:
-    """Fan out to an activity for each sentence; fan in by adding up the numbers of words."""
+    """Fan out to an activity for each sentence; fan in by adding the numbers of words."""
     tasks: list[task.Task[Any]] = [
         ctx.call_activity("CountWords", input=sentence) for sentence in sentences
     ]
@@ -35,20 +30,26 @@ def FanOutFanIn_WordCount(
 
 
 def CountWords(_: task.ActivityContext, sentence: str) -> int:
-    """Return how many words the sentence has."""
+    """Return the number of words in the sentence."""
     logger.info(f"Counting the words of: {sentence}")
     return len(WORD.findall(sentence))
 
 
-def create_worker(target: Scheduler) -> DurableTaskSchedulerWorker:
-    """Return a worker that knows the orchestration and its activity, ready to start."""
-    worker = DurableTaskSchedulerWorker(
-        **target.connection(), resiliency_options=RECONNECTING, logger=sdk_logger(target)
-    )
-    register(worker, logger, [FanOutFanIn_WordCount], [CountWords])
-    return worker
+@usage_errors()
+def main() -> int:
+    """Process work items until SIGINT or SIGTERM; return 0."""
+    start_program()
+    scheduler = Scheduler.from_environment()
+    with DurableTaskSchedulerWorker(
+        **scheduler.connection(), **worker_options(scheduler)
+    ) as worker:
+        worker.add_orchestrator(guarded(FanOutFanIn_WordCount))
+        worker.add_activity(guarded(CountWords))
+        worker.use_work_item_filters()
+        worker.start()
+        wait_for_signal()
+    return 0
 
 
 if __name__ == "__main__":
-    start("worker", many_threads=True)
-    sys.exit(run_worker(logger, create_worker))
+    sys.exit(main())

@@ -9,9 +9,9 @@ from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationStatus
 from durabletask.serialization import JsonDataConverter
 from durabletask.worker import TaskHubGrpcWorker
+from scheduler import Scheduler
 
 from dts_emulator import Emulator
-from scheduler import Scheduler
 from tests.processes import PATIENCE_SECONDS
 
 

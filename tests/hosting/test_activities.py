@@ -9,10 +9,10 @@ import pytest
 from durabletask import task
 from durabletask.client import OrchestrationStatus
 from durabletask.worker import TaskHubGrpcWorker
+from scheduler import ConfigurationError
 
 import worker
 from hosting.activities import MAX_REMEMBERED, Attempts, register
-from scheduler import ConfigurationError
 from tests.conftest import Run
 from tests.processes import run as run_program
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from scheduler import Scheduler
 
 from dts_emulator import Emulator
 from hosting.clients import Client
 from hosting.exits import ClientError, Exit
-from scheduler import Scheduler
 from tests.hosting.test_errors import call_error
 
 ATTACH = "python client.py --attach"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from scheduler import Scheduler
 
 from hosting.dashboard import page_of
-from scheduler import Scheduler
 
 PATH = "/subscriptions/local/schedulers/emulator/taskhubs/default/orchestrations/id"
 

@@ -7,9 +7,9 @@ import re
 import grpc
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
+from scheduler import Scheduler
 
 from hosting.errors import explain, is_passing, is_refused_input
-from scheduler import Scheduler
 from tests.processes import PROJECT
 
 AZURE = Scheduler("https://name.region.durabletask.io", "hub", "ManagedIdentity")

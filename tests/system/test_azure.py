@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY
+
 from tests.azure import DeployedScheduler, ManagedIdentity
 from tests.processes import run, running, wait_until
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationQuery
-
 from scheduler import Scheduler
+
 from tests.processes import Program, running
 from tests.system.test_recovery import assert_every_item_counts_once
 

@@ -8,8 +8,8 @@ import time
 import pytest
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationStatus
-
 from scheduler import Scheduler
+
 from tests.processes import Program
 
 pytestmark = pytest.mark.slow

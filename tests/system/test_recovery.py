@@ -10,8 +10,8 @@ import pytest
 from durabletask import history
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
-
 from scheduler import Scheduler
+
 from tests.processes import PATIENCE_SECONDS, Program, needs_signals, running, wait_until
 
 pytestmark = pytest.mark.system

@@ -16,8 +16,8 @@ from durabletask import task
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
 from durabletask.serialization import DataConverter
-
 from scheduler import Scheduler
+
 from tests.conftest import endpoint_of
 from tests.processes import (
     Finished,
