@@ -63,15 +63,16 @@ def record() -> dict[str, History]:
         found["children-part"] = client.get_orchestration_history("family:0001")
         found["transfer"] = finished("transfer", input=5)
         found["approval-late"] = finished("approval", input="r")
-        found |= _answered(client)
+        found |= _answered(emulator, client)
         found |= _counted(client)
     found["approval-waiting"] = turns_until(found["approval-late"], 1)
     return found
 
 
-def _answered(client: TaskHubGrpcClient) -> dict[str, History]:
-    instance_id = client.schedule_new_orchestration("approval", input="r")
-    client.raise_orchestration_event(instance_id, "answer", data="yes")
+def _answered(emulator: Emulator, client: TaskHubGrpcClient) -> dict[str, History]:
+    with emulator.hold_time():  # Else two days may be over before the answer.
+        instance_id = client.schedule_new_orchestration("approval", input="r")
+        client.raise_orchestration_event(instance_id, "answer", data="yes")
     end_of(client, instance_id)
     return {"approval-answered": client.get_orchestration_history(instance_id)}
 
