@@ -13,8 +13,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dts_emulator import Emulator
 from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.engine.events import string_value
-from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.worker_api import Workers, worker_stream_from
 from tests.actions import CONTINUED, completion
 from tests.wire import Wire, response_to
 
@@ -153,16 +151,3 @@ def test_an_answer_in_parts_without_an_end_fails_the_orchestration(
         part.chunkIndex.value = number
         wire.call("CompleteOrchestratorTask", part)
     assert wire.end("id").failureDetails.errorType == "TurnTooLarge"
-
-
-# Workers that go away
-
-
-def test_a_worker_that_goes_away_before_it_is_connected_is_given_nothing() -> None:
-    hub = TaskHub("hub")
-    workers = Workers(hub)
-    stream = worker_stream_from(pb.GetWorkItemsRequest())
-    workers.disconnect(stream)
-    assert list(workers.connect(stream)) == []
-    assert hub.leases.streams == 0
-    hub.close()

@@ -11,10 +11,9 @@ import pytest
 from durabletask import task
 from durabletask.azuremanaged.client import AsyncDurableTaskSchedulerClient
 from durabletask.client import OrchestrationQuery, OrchestrationStatus, TaskHubGrpcClient
-from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
-from tests.calls import CALL, service_of
+from dts_emulator.engine.events import string_value
 from tests.parts import echo, waiting
 from tests.programs import (
     end_of,
@@ -25,6 +24,7 @@ from tests.programs import (
     run,
     wait_for_status,
 )
+from tests.wire import Wire
 
 
 def echoing(ctx: task.OrchestrationContext, value: Any) -> Any:
@@ -41,18 +41,17 @@ def client(emulator: Emulator) -> Iterator[TaskHubGrpcClient]:
         yield client
 
 
-def test_ten_thousand_instances_with_inputs_reach_a_default_client(emulator: Emulator) -> None:
-    """Ten megabytes of inputs, through a client that takes at most four at once."""
-    service = service_of(emulator)
-    for number in range(10_000):
-        request = pb.CreateInstanceRequest(instanceId=f"{number:05}", name="nobody")
-        request.input.value = f'"{number:01000}"'
-        service.StartInstance(request, CALL)
+def test_more_than_a_message_holds_reaches_a_default_client_in_pages(
+    emulator: Emulator, wire: Wire
+) -> None:
+    """Ten megabytes of inputs, through a client that takes at most four in one message."""
+    for number in range(12):
+        wire.start(str(number), input=string_value(f'"{number:0900000}"'))
     with new_client(emulator) as client:
         query = OrchestrationQuery(fetch_inputs_and_outputs=True)
         states = client.get_all_orchestration_states(query)
-    assert [state.instance_id for state in states] == [f"{n:05}" for n in range(10_000)]
-    assert all(int(state.get_input()) == int(state.instance_id) for state in states)
+    assert [int(state.instance_id) for state in states] == [*range(12)]
+    assert all(int(state.get_input()[-5:]) == int(state.instance_id) for state in states)
 
 
 def test_a_query_filters_by_status_time_and_prefix(client: TaskHubGrpcClient) -> None:

@@ -25,9 +25,9 @@ from durabletask.scheduled import ScheduleCreationOptions, ScheduledTaskClient, 
 
 from dts_emulator import Emulator, server
 from dts_emulator.engine.events import string_value
-from tests.parts import auditing, square, sum_of_squares
+from tests.parts import auditing, square, sum_of_squares, waiting
 from tests.processes import PATIENCE_SECONDS, endpoint_of, running, wait_until
-from tests.programs import new_client, new_worker, program_of, quiet, run
+from tests.programs import new_client, new_worker, output_of, program_of, quiet, run, worker_of
 from tests.wire import wire_to
 
 pytestmark = pytest.mark.slow
@@ -173,3 +173,16 @@ def test_it_is_idle_while_a_worker_and_100_clients_wait() -> None:
             future.result()
         client.close()
     assert used / seconds < 0.02
+
+
+def test_a_history_may_have_more_than_10_000_events(emulator: Emulator) -> None:
+    with new_client(emulator) as client, wire_to(emulator) as wire:
+        instance_id = client.schedule_new_orchestration(waiting)
+        noise = pb.RaiseEventRequest(instanceId=instance_id, name="noise")
+        for _ in range(10_100):
+            wire.call("RaiseEvent", noise)
+        with worker_of(emulator, waiting):
+            client.wait_for_orchestration_start(instance_id)
+            client.raise_orchestration_event(instance_id, "go", data="heard")
+            assert output_of(client, instance_id) == "heard"
+        assert len(client.get_orchestration_history(instance_id)) > 10_100
