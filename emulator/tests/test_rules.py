@@ -54,6 +54,10 @@ REFUSED: list[tuple[str, Any]] = [
     ("QueryInstances", query(createdTimeFrom=NO_TIME)),
     ("QueryInstances", query(continuationToken=string_value("?"))),
     ("QueryInstances", query(continuationToken=string_value("9" * 5000))),
+    *(
+        ("QueryInstances", query(continuationToken=string_value(f"{wrong}|x")))
+        for wrong in ("1" * 22, "-1", "1.5", "x")
+    ),
     ("QueryEntities", pb.QueryEntitiesRequest(query={"lastModifiedTo": NO_TIME})),
     ("ListInstanceIds", id_list(completedTimeFrom=NO_TIME)),
     ("ListInstanceIds", id_list(lastInstanceKey=string_value("yesterday|x"))),

@@ -15,7 +15,7 @@ from durabletask.entities import EntityInstanceId
 
 from dts_emulator import Emulator
 from tests.parts import GATES, RUNS, at_gate, echo, pass_gate, square, sum_of_squares
-from tests.processes import running, wait_until
+from tests.processes import wait_until
 from tests.programs import (
     new_client,
     output_of,
@@ -27,16 +27,9 @@ from tests.sizes import sizes
 from tests.state_files import client_of, emulator_of
 
 
-def test_the_banner_says_where_the_state_is(path: Path) -> None:
-    with emulator_of(path) as program:
-        assert f"State      in {path}\n" in program.stdout
-    with running("-m", "dts_emulator", "--port", "0", "--dashboard-port", "0") as program:
-        program.wait_for_line("Task hubs")
-        assert "State      in memory, gone when it stops\n" in program.stdout
-
-
 def test_whatever_a_client_was_answered_outlives_a_kill(path: Path) -> None:
     with emulator_of(path) as program, client_of(program) as client:
+        assert f"State      in {path}\n" in program.stdout
         for name in ("waits", "suspended", "terminated", "purged", "resumed"):
             client.schedule_new_orchestration("o", instance_id=name, input=1, tags={"a": "b"})
         client.raise_orchestration_event("waits", "go", data=5)
@@ -201,6 +194,3 @@ def test_the_space_of_what_is_purged_is_used_again(path: Path) -> None:
             with closing(sqlite3.connect(path)) as connection:
                 sizes.append(connection.execute("PRAGMA page_count").fetchone()[0])
     assert sizes[-1] < 1.5 * sizes[0]
-
-
-# Bad luck

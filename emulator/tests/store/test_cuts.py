@@ -60,7 +60,8 @@ class Cuts(RuleBasedStateMachine):
         self.simulation.connect()
         # The states since the last one that is on disk for certain.
         self.states: list[State] = []
-        self.on_disk: bytes = b""
+        self.watching = sqlite3.connect(self.path)
+        self.version: object = None
 
     @rule(instance_id=IDS)
     def start(self, instance_id: str) -> None:
@@ -129,10 +130,12 @@ class Cuts(RuleBasedStateMachine):
     @invariant()
     def the_file_holds_a_state_that_the_hub_was_in(self) -> None:
         self.states.append(state_of(self.simulation.hub, self.ids))
+        version = self.watching.execute("PRAGMA data_version").fetchone()
+        if version == self.version:
+            return  # No transaction since.
+        self.version = version
         cut = Path(self.folder.name) / "cut.db"
         copy(self.path, cut)
-        if (now := cut.read_bytes()) == self.on_disk:
-            return  # No transaction since.
         file = StateFile(cut)
         again = Simulation(file.store("hub"), self.simulation.time)
         try:
@@ -142,13 +145,13 @@ class Cuts(RuleBasedStateMachine):
         finally:
             again.hub.close()
             file.close()
-        self.on_disk = now
 
     def teardown(self) -> None:
         """Go on from what is on disk, to the end."""
         cut = Path(self.folder.name) / "last.db"
         copy(self.path, cut)
         self.simulation.hub.close()
+        self.watching.close()
         self.file.close()
         file = StateFile(cut)
         again = Simulation(file.store("hub"), self.simulation.time)
