@@ -69,12 +69,6 @@ def test_a_client_that_goes_away_frees_its_place_at_once(emulator: Emulator, hub
         thread.join(PATIENCE_SECONDS)
 
 
-def test_a_wait_that_times_out_frees_its_place(emulator: Emulator, hub: TaskHub) -> None:
-    with new_client(emulator) as client, pytest.raises(TimeoutError):
-        client.wait_for_orchestration_completion("nothing", timeout=0.2)
-    wait_until(lambda: len(hub.waiters) == 0, "nobody waits any more", seconds=10)
-
-
 def test_nothing_is_left_of_what_is_purged(hub: TaskHub, client: TaskHubGrpcClient) -> None:
     before = sizes(hub)
     for count in range(5):

@@ -14,7 +14,6 @@ from durabletask.entities import DurableEntity, EntityInstanceId
 from tests.parts import GATES
 from tests.processes import PATIENCE_SECONDS, wait_until
 from tests.programs import (
-    end_of,
     output_of,
     run,
 )
@@ -185,31 +184,8 @@ def found(client: TaskHubGrpcClient, key: str, *, include_transient: bool) -> in
     return len(client.get_all_entities(query))
 
 
-def test_an_entity_without_state_is_listed_only_on_request(
-    client: TaskHubGrpcClient, key: str
-) -> None:
-    holder = schedule_holder(client, key)
-    assert found(client, key, include_transient=False) == 0
-    assert found(client, key, include_transient=True) == 1
-    assert client.get_entity(EntityInstanceId("account", key)) is None
-    client.raise_orchestration_event(holder, "release")
-    end_of(client, holder)
-
-
 def test_nothing_is_left_of_an_entity_that_is_deleted(client: TaskHubGrpcClient, key: str) -> None:
     signal(client, key, "add", 1)
     wait_until(lambda: balance(client, key) == 1, "the entity has state")
     signal(client, key, "delete")
     wait_until(lambda: not found(client, key, include_transient=True), "the entity is gone")
-
-
-def test_a_batch_of_large_operations_reaches_a_worker_with_default_options(
-    client: TaskHubGrpcClient, key: str
-) -> None:
-    signal(client, key, "pass_gate", key)
-    wait_until(lambda: key in AT_GATE, "the entity is busy")
-    for _ in range(12):
-        signal(client, key, "balance", "x" * 1_000_000)
-    signal(client, key, "add", 1)
-    GATES[key].set()
-    wait_until(lambda: balance(client, key) == 1, "all operations are processed")

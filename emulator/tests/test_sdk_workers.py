@@ -147,7 +147,7 @@ def test_a_filter_by_version_leaves_other_versions_waiting(emulator: Emulator) -
 def busy(_: Any, __: Any) -> None:
     with LOCK:
         LEVELS.append(LEVELS[-1] + 1)
-    time.sleep(0.02)
+    time.sleep(0.02)  # The work, which lets others begin theirs.
     with LOCK:
         LEVELS.append(LEVELS[-1] - 1)
 

@@ -56,47 +56,22 @@ def order(ctx: task.OrchestrationContext, what: str) -> Iterator[Any]:
     return (yield ctx.call_activity("reserve", input=what))
 
 
-def refusal_of(history: list[h.HistoryEvent], prepare: Callable[[Any], object]) -> str:
-    """Return why a worker that `prepare` has changed does not take a history."""
-    with Replayer() as replayer, new_worker(replayer) as worker:
-        prepare(worker)
-        worker.start()
-        with pytest.raises(WorkerRefusedError) as refused:
-            replayer.replay(history)
-    return str(refused.value)
-
-
 # What the SDK's worker refuses
 
 
-def test_an_orchestrator_that_is_not_registered_is_said_to_be() -> None:
-    why = refusal_of(one_step(), lambda worker: None)
-    assert why == "The worker does not take 'order': it has not registered it."
-
-
-def test_an_orchestrator_that_a_filter_leaves_out_is_said_to_be_unregistered() -> None:
-    def prepare(worker: Any) -> None:
-        worker.add_activity(print_nothing)
-        worker.use_work_item_filters()
-
-    why = refusal_of(one_step(), prepare)
-    assert why == "The worker does not take 'order': it has not registered it."
+def knowing_others(worker: Any) -> None:
+    worker.add_activity(print_nothing)
+    worker.use_work_item_filters()
 
 
 def print_nothing(_: Any, __: Any) -> None:
     return None
 
 
-def test_a_filter_that_accepts_other_versions_is_told_apart() -> None:
-    def prepare(worker: Any) -> None:
-        worker.add_orchestrator(order)
-        mine = OrchestrationWorkItemFilter(name="order", versions=["2.0.0"])
-        worker.use_work_item_filters(WorkItemFilters(orchestrations=[mine]))
-
-    why = refusal_of(one_step(version="1.0.0"), prepare)
-    assert why == (
-        "The worker does not take 'order' in version '1.0.0': it accepts it in other versions only."
-    )
+def filtering_versions(worker: Any) -> None:
+    worker.add_orchestrator(order)
+    mine = OrchestrationWorkItemFilter(name="order", versions=["2.0.0"])
+    worker.use_work_item_filters(WorkItemFilters(orchestrations=[mine]))
 
 
 def strict(failure: VersionFailureStrategy) -> Callable[[Any], None]:
@@ -113,17 +88,43 @@ def strict(failure: VersionFailureStrategy) -> Callable[[Any], None]:
     return prepare
 
 
-def test_a_version_that_the_worker_fails_is_a_refusal() -> None:
-    why = refusal_of(one_step(version="1.0.0"), strict(VersionFailureStrategy.FAIL))
-    assert "'1.0.0' does not match the worker version '2.0.0'" in why
+UNREGISTERED = "The worker does not take 'order': it has not registered it."
 
 
-def test_a_version_that_the_worker_gives_back_is_a_refusal() -> None:
-    why = refusal_of(one_step(version="1.0.0"), strict(VersionFailureStrategy.REJECT))
-    assert why == (
-        "The worker gives turns of 'order' in version '1.0.0' back without running them: "
-        "check the version that it accepts."
-    )
+@pytest.mark.parametrize(
+    ("prepare", "version", "why"),
+    [
+        (lambda worker: None, None, UNREGISTERED),
+        (knowing_others, None, UNREGISTERED),
+        (
+            filtering_versions,
+            "1.0.0",
+            "The worker does not take 'order' in version '1.0.0': "
+            "it accepts it in other versions only.",
+        ),
+        (
+            strict(VersionFailureStrategy.FAIL),
+            "1.0.0",
+            "'1.0.0' does not match the worker version '2.0.0'",
+        ),
+        (
+            strict(VersionFailureStrategy.REJECT),
+            "1.0.0",
+            "The worker gives turns of 'order' in version '1.0.0' back without running them: "
+            "check the version that it accepts.",
+        ),
+    ],
+    ids=["unknown", "not in its filter", "other versions", "version failed", "version rejected"],
+)
+def test_what_a_worker_refuses_is_told_apart(
+    prepare: Callable[[Any], object], version: str | None, why: str
+) -> None:
+    with Replayer() as replayer, new_worker(replayer) as worker:
+        prepare(worker)
+        worker.start()
+        with pytest.raises(WorkerRefusedError) as refused:
+            replayer.replay(one_step(version=version))
+    assert why in str(refused.value)
 
 
 def test_a_worker_that_has_the_version_takes_it() -> None:

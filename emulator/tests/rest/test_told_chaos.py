@@ -147,7 +147,7 @@ class Client:
             try:
                 self._call()
             except (grpc.RpcError, ValueError):  # ValueError: the channel is closed, it is over.
-                time.sleep(RETRY_SECONDS)
+                time.sleep(RETRY_SECONDS)  # No emulator takes calls for a while.
 
     def _call(self) -> None:
         calls = QUIET_CALLS if self._told.is_quiet.is_set() else ALL_CALLS
@@ -237,7 +237,7 @@ class Worker:
             with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed.
                 for item in self._wire.stream("GetWorkItems", pb.GetWorkItemsRequest()):
                     self._do(item)
-            time.sleep(RETRY_SECONDS)
+            time.sleep(RETRY_SECONDS)  # No emulator takes calls for a while.
 
     def _do(self, item: pb.WorkItem) -> None:
         match item.WhichOneof("request"):
@@ -308,7 +308,7 @@ def test_whatever_a_client_was_told_is_so_after_every_kill(
         while time.monotonic() < end and not told.broken:
             with running(*emulator) as program:
                 program.wait_for_line("Task hubs")
-                time.sleep(random.uniform(*EMULATOR_SECONDS))
+                time.sleep(random.uniform(*EMULATOR_SECONDS))  # The life of this emulator.
                 told.is_quiet.set()
                 told.news.clear()
                 told.news.wait(NEWS_SECONDS)
