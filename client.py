@@ -13,7 +13,7 @@ from typing import Any
 
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 
-from hosting.clients import exit_statuses, seconds, valid_instance_id
+from hosting.clients import exit_statuses, valid_instance_id
 from hosting.logs import configure_logging
 from hosting.scheduler import Scheduler
 from large_fan_out import fits_one_orchestration, schedule_large_fan_out
@@ -74,9 +74,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; a usage error ends the process with status 2."""
     parser = argparse.ArgumentParser(description="Run a fan-out/fan-in orchestration.")
     parser.add_argument("number_of_items", nargs="?", type=int, help="1 to 100000 (default 10)")
-    parser.add_argument(
-        "--timeout", type=seconds, default=60.0, metavar="SECONDS", help="default 60"
-    )
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="default 60")
     which = parser.add_mutually_exclusive_group()
     for option, what in (("--instance-id", "its ID"), ("--attach", "wait for an earlier one")):
         which.add_argument(option, type=valid_instance_id, metavar="INSTANCE_ID", help=what)
@@ -86,6 +84,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args.number_of_items = 10 if args.number_of_items is None else args.number_of_items
     if not 1 <= args.number_of_items <= MAX_ITEMS:
         parser.error(f"number_of_items must be from 1 to {MAX_ITEMS}")
+    if not 0 < args.timeout < 1e6:
+        parser.error("--timeout must be more than 0 seconds")
     return args
 
 

@@ -72,7 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     scheduler = Scheduler.from_environment()
     logger.info(f"Using taskhub: {scheduler.task_hub}")
     logger.info(f"Using endpoint: {scheduler.endpoint}")
-
     with DurableTaskSchedulerWorker(
         **scheduler.connection(),  # endpoint, task hub and credential
         **worker_options(scheduler),

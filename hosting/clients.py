@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 import threading
 import time
 from argparse import ArgumentTypeError
@@ -24,21 +23,15 @@ from hosting.scheduler import ConfigurationError, Scheduler
 
 logger = logging.getLogger("client")
 
-# Seconds that a scheduler which does not answer is waited for, and that a call may take: one that
-# waits for an instance, any other, and that at least.
-CONNECT_TIMEOUT = 30.0
-WAIT_TIMEOUT = 30.0
-CALL_TIMEOUT = 10.0
-MIN_CALL_TIMEOUT = 1.0
-
-PENDING_SECONDS = 3.0  # until the user hears that no worker has taken the orchestration
-PROGRESS_SECONDS = 0.5
+CONNECT_TIMEOUT = 30.0  # seconds to wait for a scheduler that does not answer
+WAIT_TIMEOUT = 30.0  # of one call that waits for an instance
+CALL_TIMEOUT, MIN_CALL_TIMEOUT = 10.0, 1.0  # of any other call
 
 # The emulator names the port of its dashboard in this header of its answers.
 DASHBOARD_PORT = "dts-dashboard-port"
 
-
 NOTHING_STARTED = "Nothing was started."
+PENDING = "No worker has taken it yet."
 
 
 class Exit(IntEnum):
@@ -64,9 +57,8 @@ class ClientError(Exception):
 def exit_statuses(timeout: float, attach: str = "") -> Iterator[ClientRun]:
     """End the process with one line and an exit status for each error in the block.
 
-    Args:
-        timeout: seconds that scheduling may take.
-        attach: the command that waits for an instance, without its ID; empty if there is none.
+    Scheduling may take `timeout` seconds. The command `attach`, if there is one, followed by an
+    ID waits for that instance.
     """
     run = ClientRun(timeout, attach)
     try:
@@ -83,17 +75,14 @@ def exit_statuses(timeout: float, attach: str = "") -> Iterator[ClientRun]:
     except BrokenPipeError:  # The reader of stdout wants no more.
         raise SystemExit(Exit.COMPLETED) from None
     except OSError as error:
-        status = Exit.USAGE
-        message = f"Cannot write the result to stdout: {error.strerror}. {run.outcome()}"
+        reason = f"Cannot write the result to stdout: {error.strerror}."
+        status, message = Exit.USAGE, f"{reason} {run.outcome()}"
     logger.error(message)
     raise SystemExit(status) from None
 
 
 class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """One run of a client. As an interceptor it repeats calls that the scheduler does not answer.
-
-    The arguments are those of exit_statuses.
-    """
+    """One run of a client. As an interceptor it repeats calls that no scheduler answers."""
 
     def __init__(self, timeout: float, attach: str) -> None:
         self._scheduler = Scheduler()
@@ -111,38 +100,30 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
         # The lines of the SDK's client would repeat the program's.
         return {"interceptors": [self], "logger": logging.getLogger("durabletask-client")}
 
-    def intercept_unary_unary(
-        self, continuation: Any, client_call_details: Any, request: Any
-    ) -> Any:
-        """Make a call; repeat it after an outage."""
-        starts = client_call_details.method.endswith("/StartInstance")
-        if starts:
-            self._instance_id = request.instanceId
-        return self._call(continuation, client_call_details, request, starts)
-
-    def intercept_unary_stream(
-        self, continuation: Any, client_call_details: Any, request: Any
-    ) -> Any:
+    def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
         """Make a call with a time limit."""
-        return continuation(client_call_details._replace(timeout=CALL_TIMEOUT), request)
+        return continuation(details._replace(timeout=CALL_TIMEOUT), request)
 
-    def _call(self, continuation: Any, details: Any, request: Any, starts: bool) -> Any:
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Return a call that has ended, after repeating it while no scheduler answers."""
-        waits = details.timeout is not None
-        deadline = time.monotonic() + details.timeout if waits else self._deadline
-        least, most = (0.01, WAIT_TIMEOUT) if waits else (MIN_CALL_TIMEOUT, CALL_TIMEOUT)
+        starts = details.method.endswith("/StartInstance")
+        timeout = details.timeout
+        deadline = time.monotonic() + timeout if timeout else self._deadline
+        least, most = (0.01, WAIT_TIMEOUT) if timeout else (MIN_CALL_TIMEOUT, CALL_TIMEOUT)
         give_up: float | None = None
         may_have_arrived = False
         while True:
             if starts:
+                self._instance_id = request.instanceId
                 self._outcome = "The orchestration may have been started."
             seconds = min(max(deadline - time.monotonic(), least), most)
             call = continuation(details._replace(timeout=seconds), request)
-            now = time.monotonic()
+            now, is_passing = time.monotonic(), errors.is_passing(call)
             if starts and may_have_arrived and call.code() is grpc.StatusCode.ALREADY_EXISTS:
                 # An earlier attempt has reached the scheduler; its answer was lost.
-                call = SimpleNamespace(result=lambda: request, code=lambda: grpc.StatusCode.OK)
-            is_passing = errors.is_passing(call)
+                call = SimpleNamespace(
+                    result=lambda: request, code=lambda: grpc.StatusCode.OK, initial_metadata=dict
+                )
             may_have_arrived |= is_passing and "failed to connect" not in errors.details_of(call)
             if starts and call.code() is grpc.StatusCode.OK:
                 self._outcome = "The orchestration continues."
@@ -150,27 +131,23 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
                 self._outcome = NOTHING_STARTED
             if not is_passing:
                 self._read_headers(call)
-            if waits and call.code() is grpc.StatusCode.DEADLINE_EXCEEDED and now < deadline:
+            if timeout and call.code() is grpc.StatusCode.DEADLINE_EXCEEDED and now < deadline:
                 give_up = None  # The instance is still running.
             elif not is_passing or now > (give_up or deadline):
                 return call
             else:
-                if give_up is None:
-                    give_up = min(deadline, now + CONNECT_TIMEOUT)
-                    self._warn(give_up - now)
+                give_up = give_up or self._warn(min(deadline, now + CONNECT_TIMEOUT))
                 time.sleep(0.25)
 
-    def _warn(self, seconds: float) -> None:
+    def _warn(self, give_up: float) -> float:
         lost = "Lost the connection to" if self._has_answered else "No scheduler answers yet at"
-        logger.warning(
-            f"{lost} {self._scheduler.endpoint}, trying for up to {seconds:.0f} s. "
-            f"{errors.advice(self._scheduler)}"
-        )
+        limit = f"up to {give_up - time.monotonic():.0f} s. {errors.advice(self._scheduler)}"
+        logger.warning(f"{lost} {self._scheduler.endpoint}, trying for {limit}")
+        return give_up
 
     def _read_headers(self, call: Any) -> None:
         self._has_answered = True
-        port = dict(call.initial_metadata() or ()).get(DASHBOARD_PORT)
-        if port:
+        if port := dict(call.initial_metadata() or ()).get(DASHBOARD_PORT):
             host = urlsplit(self._scheduler.endpoint).hostname or ""
             self._dashboard = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -192,10 +169,11 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
 
     def explain(self, error: BaseException) -> tuple[Exit, str]:
         """Return the exit status and the message for an error of a call."""
-        if errors.code_of(error) is grpc.StatusCode.ALREADY_EXISTS:
+        code, details = errors.code_of(error), errors.details_of(error)
+        if code is grpc.StatusCode.ALREADY_EXISTS:
             return Exit.USAGE, self._in_use(self._instance_id)
-        if errors.is_refused_input(error):
-            details = errors.details_of(error)
+        # "larger than max": gRPC's words for its own limit
+        if code is grpc.StatusCode.INVALID_ARGUMENT or "larger than max" in details:
             return Exit.USAGE, f"The scheduler does not accept this input: {details}."
         return Exit.UNREACHABLE, f"{errors.explain(error, self._scheduler)} {self.outcome()}"
 
@@ -218,62 +196,32 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
     def waiting(
         self, client: TaskHubGrpcClient, instance_id: str, total: int | None = None
     ) -> Iterator[None]:
-        """Show the progress of an instance while the block waits for its end.
+        """Show the progress of an instance, with `total` items if known, while the block waits.
 
-        Args:
-            client: asked for the instance's state and history.
-            instance_id: the orchestration.
-            total: the number of its items, if known.
-
-        Raises:
-            ClientError: the block has raised TimeoutError.
+        Raises ClientError instead of the block's TimeoutError.
         """
         if page := self.page_of(instance_id):
             logger.info(f"See the run: {page}")
         ended = threading.Event()
         arguments = (client, instance_id, total, ended)
-        watcher = threading.Thread(target=self._watch, args=arguments, daemon=True)
+        watcher = threading.Thread(target=_watch, args=arguments, daemon=True)
         watcher.start()
         try:
             yield
         except TimeoutError:
-            hint = " No worker has taken it yet." if _is_pending(client, instance_id) else ""
-            message = f"Still not completed after {self._timeout:g} s.{hint}"
-            raise ClientError(Exit.TIMED_OUT, f"{message} {self.outcome()}") from None
+            hint = f" {PENDING}" if _is_pending(client, instance_id) else ""
+            message = f"Still not completed after {self._timeout:g} s.{hint} {self.outcome()}"
+            raise ClientError(Exit.TIMED_OUT, message) from None
         finally:
             ended.set()
             watcher.join(timeout=5)
 
-    def _watch(
-        self, client: TaskHubGrpcClient, instance_id: str, total: int | None, ended: threading.Event
-    ) -> None:
-        hint_at = time.monotonic() + PENDING_SECONDS
-        with _progress_bar() as bar:
-            while not ended.wait(PROGRESS_SECONDS):
-                with suppress(*errors.SCHEDULER_ERRORS):  # The call that waits reports them.
-                    if bar is not None:
-                        events = client.get_orchestration_history(instance_id)
-                        bar.n, bar.total = count(events, total)
-                        bar.refresh()
-                    if time.monotonic() > hint_at:
-                        hint_at = float("inf")
-                        if _is_pending(client, instance_id):
-                            logger.warning(
-                                "No worker has taken it yet. Is one running, with this TASKHUB?"
-                            )
-
     def output_of(self, client: TaskHubGrpcClient, state: OrchestrationState | None) -> Any:
-        """Return the output of an orchestration that has completed.
-
-        Raises:
-            ClientError: it has failed, was terminated, or no longer exists.
-        """
+        """Return the output of an orchestration; raise ClientError unless it has completed."""
         if state is None:
-            raise ClientError(
-                Exit.UNREACHABLE,
-                f"Orchestration '{self._instance_id}' no longer exists: it was purged, or the "
-                "emulator restarted without --db-file. Start the client again.",
-            )
+            reason = "it was purged, or the emulator restarted without --db-file"
+            message = f"Orchestration '{self._instance_id}' no longer exists: {reason}."
+            raise ClientError(Exit.UNREACHABLE, f"{message} Start the client again.")
         if state.runtime_status is OrchestrationStatus.COMPLETED:
             self._outcome = "The orchestration has completed."
             with suppress(ValueError, RecursionError):  # Not JSON, or too deeply nested.
@@ -293,24 +241,28 @@ def _is_pending(client: TaskHubGrpcClient, instance_id: str) -> bool:
     return state is not None and state.runtime_status is OrchestrationStatus.PENDING
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Any]:
-    """Give a progress bar, None if stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm  # Only terminals need it.
+def _watch(
+    client: TaskHubGrpcClient, instance_id: str, total: int | None, ended: threading.Event
+) -> None:
+    """Move a progress bar if stderr is a terminal, and say once if no worker takes the instance."""
+    from tqdm import tqdm  # The main thread need not wait for it.
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    with logging_redirect_tqdm(), tqdm(unit=" items", leave=False) as bar:
-        yield bar
+    hint_at = time.monotonic() + 3
+    with logging_redirect_tqdm(), tqdm(unit=" items", leave=False, disable=None) as bar:
+        while not ended.wait(0.5):
+            with suppress(*errors.SCHEDULER_ERRORS):  # The call that waits reports them.
+                if not bar.disable:
+                    bar.n, bar.total = count(client.get_orchestration_history(instance_id), total)
+                    bar.refresh()
+                if time.monotonic() > hint_at:
+                    hint_at = float("inf")
+                    if _is_pending(client, instance_id):
+                        logger.warning(f"{PENDING} Is one running, with this TASKHUB?")
 
 
 def count(events: Sequence[history.HistoryEvent], total: int | None) -> tuple[int, int]:
-    """Return the number of items that have completed, and of all items.
-
-    If the orchestration has parts, each completed part counts for its share of the items.
-    """
+    """Return the number of items that have completed, and of all; a part counts for its share."""
     kinds = [type(event) for event in events]
     if parts := kinds.count(history.SubOrchestrationInstanceCreatedEvent):
         done = kinds.count(history.SubOrchestrationInstanceCompletedEvent)
@@ -319,19 +271,8 @@ def count(events: Sequence[history.HistoryEvent], total: int | None) -> tuple[in
     return min(kinds.count(history.TaskCompletedEvent), total), total
 
 
-def seconds(text: str) -> float:
-    """Return a number of seconds, as a type for argparse."""
-    number = float(text)
-    if not 0 < number < 1e6:
-        raise ValueError
-    return number
-
-
 def valid_instance_id(text: str) -> str:
-    """Return an instance ID that the service accepts, as a type for argparse.
-
-    Source: https://learn.microsoft.com/azure/durable-task/scheduler/durable-task-scheduler
-    """
+    """Return an instance ID that the service accepts (docs/azure.md), as a type for argparse."""
     if not re.fullmatch(r"[ -?A-~][ -~]{0,99}", text):
         raise ArgumentTypeError("use 1 to 100 printable ASCII characters, not '@' first")
     return text

@@ -11,6 +11,7 @@ from azure.core.exceptions import AzureError
 from durabletask import history
 from durabletask.client import TaskHubGrpcClient
 from durabletask.task import FailureDetails
+from grpc import StatusCode
 
 from hosting.scheduler import Scheduler
 
@@ -18,54 +19,42 @@ from hosting.scheduler import Scheduler
 SCHEDULER_ERRORS = (grpc.RpcError, AzureError, FileNotFoundError)
 
 # The scheduler may be starting, restarting or moving.
-PASSING = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-)
+PASSING = (StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED)
 
-FAILED = (history.TaskFailedEvent, history.SubOrchestrationInstanceFailedEvent)
-
-# A sign in gRPC's message for a failed TLS handshake, and its explanation.
-TLS_FAILURES = {
-    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted on this machine. If a proxy or a "
-    "test has issued it, name its root: GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=roots.pem",
-    "Hostname Verification Check failed": "its certificate is for another host. Check ENDPOINT.",
-    "WRONG_VERSION_NUMBER": "it does not use TLS. For an emulator, ENDPOINT begins with http://",
+MESSAGES = {
+    StatusCode.UNAVAILABLE: "No scheduler answers at {endpoint} ({details}). {advice}",
+    StatusCode.DEADLINE_EXCEEDED: "{endpoint} accepts connections but does not answer like a "
+    "scheduler. Check ENDPOINT, and that the scheduler is not suspended.",
+    StatusCode.NOT_FOUND: "Cannot use {hub}: {details}. Check TASKHUB.",
+    StatusCode.UNAUTHENTICATED: "Not authenticated for {hub} with Authentication={authentication} "
+    "({details}). Use an identity of the scheduler's tenant.",
+    StatusCode.PERMISSION_DENIED: "Not authorised for {hub} ({details}). Give this identity the "
+    "role 'Durable Task Data Contributor' on the task hub. A new role takes some minutes to work.",
+    "token": "No token for {hub}: {details}. Run 'az login', or use a managed identity.",
+    # A sign in gRPC's message for a failed TLS handshake.
+    "CERTIFICATE_VERIFY_FAILED": "Cannot connect safely to {endpoint}: its certificate is not "
+    "trusted on this machine. If a proxy or a test has issued it, name its root: "
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=roots.pem",
+    "Hostname Verification Check failed": "Cannot connect safely to {endpoint}: its certificate "
+    "is for another host. Check ENDPOINT.",
+    "WRONG_VERSION_NUMBER": "Cannot connect safely to {endpoint}: it does not use TLS. For an "
+    "emulator, ENDPOINT begins with http://",
 }
 
 
 def explain(error: BaseException, scheduler: Scheduler) -> str:
     """Return what failed, why, and what to do."""
-    where = f"task hub '{scheduler.task_hub}' at {scheduler.endpoint}"
-    details = details_of(error)
-    if failure := _tls_failure(details):
-        return f"Cannot connect safely to {scheduler.endpoint}: {failure}"
-    match code_of(error):
-        case None if scheduler.is_secure:
-            return f"No token for {where}: {details}. Run 'az login', or use a managed identity."
-        case grpc.StatusCode.UNAVAILABLE:
-            return f"No scheduler answers at {scheduler.endpoint} ({details}). {advice(scheduler)}"
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return (
-                f"{scheduler.endpoint} accepts connections but does not answer like a scheduler. "
-                "Check ENDPOINT, and that the scheduler is not suspended."
-            )
-        case grpc.StatusCode.NOT_FOUND:
-            return f"Cannot use {where}: {details}. Check TASKHUB."
-        case grpc.StatusCode.UNAUTHENTICATED:
-            return (
-                f"Not authenticated for {where} with Authentication={scheduler.authentication} "
-                f"({details}). Use an identity of the scheduler's tenant."
-            )
-        case grpc.StatusCode.PERMISSION_DENIED:
-            return (
-                f"Not authorised for {where} ({details}). Give this identity the role 'Durable "
-                "Task Data Contributor' on the task hub. A new role takes some minutes to work."
-            )
-        case code:
-            kind = code.name if code else type(error).__name__
-            return f"The call to {scheduler.endpoint} failed with {kind}: {details}"
+    code = code_of(error)
+    kind = _tls_failure(error) or code or ("token" if scheduler.is_secure else None)
+    name = code.name if code else type(error).__name__
+    template = MESSAGES.get(kind or "", f"The call to {{endpoint}} failed with {name}: {{details}}")
+    return template.format(
+        endpoint=scheduler.endpoint,
+        hub=f"task hub '{scheduler.task_hub}' at {scheduler.endpoint}",
+        authentication=scheduler.authentication,
+        details=details_of(error),
+        advice=advice(scheduler),
+    )
 
 
 def advice(scheduler: Scheduler) -> str:
@@ -75,9 +64,9 @@ def advice(scheduler: Scheduler) -> str:
     return "Start the emulator ('dts-emulator' or 'docker compose up'), or set ENDPOINT."
 
 
-def code_of(error: BaseException) -> grpc.StatusCode | None:
+def code_of(error: BaseException) -> StatusCode | None:
     """Return the status code of an RPC error, None for any other."""
-    code: grpc.StatusCode | None = getattr(error, "code", lambda: None)()
+    code: StatusCode | None = getattr(error, "code", lambda: None)()
     return code
 
 
@@ -89,20 +78,12 @@ def details_of(error: BaseException) -> str:
 
 def is_passing(error: BaseException) -> bool:
     """Return whether the same call may succeed in a moment."""
-    return code_of(error) in PASSING and _tls_failure(details_of(error)) is None
+    return code_of(error) in PASSING and not _tls_failure(error)
 
 
-def _tls_failure(details: str) -> str | None:
-    return next((meaning for sign, meaning in TLS_FAILURES.items() if sign in details), None)
-
-
-def is_refused_input(error: BaseException) -> bool:
-    """Return whether the scheduler, or gRPC before it, refuses the data of a call."""
-    code = code_of(error)
-    is_too_large = "larger than max" in details_of(error)  # gRPC's words for its own limit.
-    return code is grpc.StatusCode.INVALID_ARGUMENT or (
-        code is grpc.StatusCode.RESOURCE_EXHAUSTED and is_too_large
-    )
+def _tls_failure(error: BaseException) -> str | None:
+    details = details_of(error)
+    return next((sign for sign in MESSAGES if isinstance(sign, str) and sign in details), None)
 
 
 def why_it_failed(client: TaskHubGrpcClient, instance_id: str, failure: FailureDetails) -> str:
@@ -110,42 +91,35 @@ def why_it_failed(client: TaskHubGrpcClient, instance_id: str, failure: FailureD
 
     A failed sub-orchestration is followed one level down.
     """
-    step = None
+    step, error = None, describe(failure)
     with suppress(*SCHEDULER_ERRORS):  # Without the history, the error must do.
-        step = _failed_step(client.get_orchestration_history(instance_id), describe(failure))
+        step = _failed_step(client.get_orchestration_history(instance_id), error)
         if isinstance(step, history.SubOrchestrationInstanceCreatedEvent):
-            step = _failed_step(
-                client.get_orchestration_history(step.instance_id), describe(failure)
-            )
+            step = _failed_step(client.get_orchestration_history(step.instance_id), error)
+    if "PayloadTooLarge" in error:
+        error += " For results that are too large together, lower MAX_FAN_OUT."
     if not isinstance(step, history.TaskScheduledEvent):
-        return describe(failure)
-    return f"{step.name} failed for {shorten(step.input or 'null')}: {describe(failure)}"
+        return error
+    return f"{step.name} failed for {shorten(step.input or 'null')}: {error}"
 
 
 def _failed_step(events: Sequence[history.HistoryEvent], error: str) -> Any:
     """Return the event that has started the step which failed with `error`."""
     started = {event.event_id: event for event in events}
+    failed = (history.TaskFailedEvent, history.SubOrchestrationInstanceFailedEvent)
     for event in events:
-        if not isinstance(event, FAILED) or event.failure_details is None:
-            continue
-        if describe(event.failure_details) == error:
+        if isinstance(event, failed) and describe(event.failure_details) == error:
             return started.get(event.task_scheduled_id)
     return None
 
 
-def cause_of(failure: FailureDetails) -> FailureDetails:
-    """Return the failure behind the SDK's TaskFailedErrors, one for each orchestration."""
-    while failure.inner_failure is not None and failure.is_caused_by("TaskFailedError"):
+def describe(failure: FailureDetails | None) -> str:
+    """Return type and message of the error behind the SDK's TaskFailedErrors; empty for None."""
+    while failure and failure.inner_failure and failure.is_caused_by("TaskFailedError"):
         failure = failure.inner_failure
-    return failure
+    return f"{failure.error_type.removeprefix('builtins.')}: {failure.message}" if failure else ""
 
 
-def describe(failure: FailureDetails) -> str:
-    """Return type and message of the cause, as Python writes them."""
-    cause = cause_of(failure)
-    return f"{cause.error_type.removeprefix('builtins.')}: {cause.message}"
-
-
-def shorten(text: str, length: int = 80) -> str:
+def shorten(text: str) -> str:
     """Return `text`, cut where it is longer than a line can show."""
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -16,19 +16,14 @@ from hosting.errors import SCHEDULER_ERRORS, code_of, explain
 from hosting.scheduler import Scheduler
 
 FORMAT = "%(asctime)s.%(msecs)03d %(name)s{number} %(levelname)s: %(message)s"
-
-# Tells the lines of several workers apart; run.py sets it.
-NUMBER_VARIABLE = "WORKER_NUMBER"
-
-# The SDK's worker repeats its complaints for each attempt and each result.
-REPEAT_SECONDS = 30.0
+REPEAT_SECONDS = 30.0  # The SDK's worker repeats its complaints for each attempt and result.
 
 # How lines of the SDK begin; a test compares them with its source.
 RETRYING = "Connection failed, retrying in "
 CONNECTED = ("Created fresh connection to ", "Successfully connected to ")
 
 # Characters that would begin a new line or move a terminal's cursor: messages quote data.
-_ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
 
 _listeners: list[QueueListener] = []
 
@@ -38,7 +33,7 @@ class OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Return the line of a record."""
-        record.message = record.message.translate(_ESCAPES)
+        record.message = record.message.translate(ESCAPES)
         trace = getattr(record, "trace", "")  # The traceback of another process, as text.
         return super().formatMessage(record) + (f"\n{indented(trace)}" if trace else "")
 
@@ -49,31 +44,27 @@ class OneLine(logging.Formatter):
 
 def indented(trace: str) -> str:
     """Return the lines of a traceback, indented, with control characters as escapes."""
-    return "\n".join(f"    {line.translate(_ESCAPES)}" for line in trace.rstrip("\n").split("\n"))
+    return "\n".join(f"    {line.translate(ESCAPES)}" for line in trace.rstrip("\n").split("\n"))
 
 
 def configure_logging(name: str, level: str = "info", *, in_background: bool = False) -> None:
-    """Send the log to stderr.
+    """Send the log to stderr: the program's and the SDK's lines from `level` on.
 
-    Args:
-        name: the program's logger.
-        level: of the lines of the program and the SDK; other libraries log warnings.
-        in_background: write on another thread, so that a worker's threads do not wait for one
-            another at each line.
+    With `in_background`, another thread writes, so that those of a worker do not wait for one
+    another at each line. The variable WORKER_NUMBER tells the lines of several workers apart.
     """
-    number = os.environ.get(NUMBER_VARIABLE, "")
+    number = os.environ.get("WORKER_NUMBER")
     line_format = FORMAT.format(number=f"[{number}]" if number else "")
     handler: logging.Handler = logging.StreamHandler()
     if in_background:
         lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
         _listeners.append(QueueListener(lines, handler))
-        _listeners[0].start()
+        _listeners[-1].start()
         atexit.register(finish_logging)
         handler = QueueHandler(lines)  # It formats each record before it queues it.
     handler.setFormatter(OneLine(line_format, datefmt="%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    # azure.identity raises what it logs, and that is logged in one line.
-    logging.getLogger("azure").setLevel(logging.CRITICAL)
+    logging.getLogger("azure").setLevel(logging.CRITICAL)  # It raises what it logs.
     for logger in (name, "durabletask"):
         logging.getLogger(logger).setLevel(level.upper())
 
@@ -96,16 +87,13 @@ class SdkLog(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log a record, which is changed in place."""
         error = sys.exc_info()[1]  # The SDK logs an error while it handles it.
-        message = record.getMessage()
+        kind = message = record.getMessage()
         if isinstance(error, SCHEDULER_ERRORS):
             if isinstance(error, grpc.RpcError) and "Locally cancelled" in str(error):
                 return False  # The worker itself has closed its stream.
             kind = str(code_of(error))
             message = message.replace(str(error), explain(error, self._scheduler))
-            record.exc_info = None
-        elif message.startswith(CONNECTED):
-            kind = message
-        else:
+        elif not message.startswith(CONNECTED):
             return not message.startswith(RETRYING)
         now = time.monotonic()
         if now - self._logged.get(kind, -REPEAT_SECONDS) < REPEAT_SECONDS:
@@ -114,7 +102,7 @@ class SdkLog(logging.Filter):
         if kind != message:
             self._logged.clear()  # After an outage, log that there is a connection again.
         self._logged[kind] = now
-        if self._omitted:
-            message += f" ({self._omitted} similar lines omitted)"
-        record.msg, record.args, self._omitted = message, None, 0
+        record.msg = message + (f" ({self._omitted} similar omitted)" if self._omitted else "")
+        record.args = record.exc_info = None
+        self._omitted = 0
         return True

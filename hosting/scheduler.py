@@ -26,8 +26,9 @@ CREDENTIALS = {
     "AzureCLI": ("AzureCliCredential", ""),
 }
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
     # Reconnect within two seconds when the scheduler returns.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -57,29 +58,25 @@ class Scheduler:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Scheduler:
         """Read ENDPOINT and TASKHUB, or a connection string instead of both.
 
-        Raises:
-            ConfigurationError: a value is empty or invalid, or contradicts another one.
+        Raises ConfigurationError if a value is empty or invalid, or contradicts another one.
         """
         names = ("ENDPOINT", *CONNECTION_STRINGS, "TASKHUB")
         values = {name: environ[name].strip() for name in names if name in environ}
-        for name, value in values.items():
-            if not value:
-                raise ConfigurationError(f"{name} is set but empty. Give it a value, or unset it.")
-        task_hub = values.pop("TASKHUB", None)
+        if empty := [name for name, value in values.items() if not value]:
+            raise ConfigurationError(f"{empty[0]} is set but empty. Give it a value, or unset it.")
+        task_hub = values.pop("TASKHUB", "")
         if len(set(values.values())) > 1:
             raise ConfigurationError(f"{' and '.join(values)} contradict each other. Set one.")
         source = next(iter(values.values()), DEFAULT_ENDPOINT)
+        fields = {"Endpoint": source, "TaskHub": task_hub or "default"}
         if ";" in source or (values and "ENDPOINT" not in values):
             fields = _parse(source, task_hub)
-        else:
-            fields = {"Endpoint": source, "TaskHub": task_hub or "default"}
         url = _normalized(fields["Endpoint"])
         default = "DefaultAzure" if url.startswith("https://") else "None"
-        authentication = fields.get("Authentication", default)
-        client_id = fields.get("ClientID")
+        authentication, client_id = fields.get("Authentication", default), fields.get("ClientID")
         if authentication in ("DefaultAzure", "ManagedIdentity"):
-            client_id = client_id or environ.get(MANAGED_IDENTITY, "").strip() or None
-        return cls(url, fields["TaskHub"], authentication, client_id)
+            client_id = client_id or environ.get(MANAGED_IDENTITY, "").strip()
+        return cls(url, fields["TaskHub"], authentication, client_id or None)
 
     def __post_init__(self) -> None:
         if not (self.task_hub.isascii() and self.task_hub.isprintable()):
@@ -87,10 +84,8 @@ class Scheduler:
         if self.authentication not in ("None", *CREDENTIALS):
             raise ConfigurationError(f"Unknown Authentication: use None, {', '.join(CREDENTIALS)}.")
         if self.authentication != "None" and not self.is_secure:
-            raise ConfigurationError(
-                f"Authentication={self.authentication} needs https:// in the endpoint: "
-                "a credential is never sent over http://."
-            )
+            reason = "needs https:// in the endpoint: a credential is never sent over http://."
+            raise ConfigurationError(f"Authentication={self.authentication} {reason}")
         if self.client_id and not CREDENTIALS.get(self.authentication, ("", ""))[1]:
             raise ConfigurationError(f"ClientID does not go with {self.authentication}. Remove it.")
 
@@ -102,8 +97,7 @@ class Scheduler:
     def connection(self) -> dict[str, Any]:
         """Return the arguments that the SDK's worker and client share; fetch no token yet.
 
-        Raises:
-            ConfigurationError: this machine cannot create such a credential.
+        Raises ConfigurationError if this machine cannot create the credential.
         """
         # No web proxy between this process and an emulator.
         options = [*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(self.is_secure))]
@@ -112,11 +106,7 @@ class Scheduler:
             "taskhub": self.task_hub,
             "token_credential": self._credential(),
             "secure_channel": self.is_secure,
-            "channel_options": GrpcChannelOptions(
-                max_receive_message_length=MAX_MESSAGE_BYTES,
-                max_send_message_length=MAX_MESSAGE_BYTES,
-                raw_options=options,
-            ),
+            "channel_options": GrpcChannelOptions(raw_options=options),
         }
 
     def _credential(self) -> Any:
@@ -125,15 +115,14 @@ class Scheduler:
         from azure import identity  # Takes 0.3 s, which users of an emulator need not wait.
 
         class_name, argument = CREDENTIALS[self.authentication]
+        arguments = {argument: self.client_id} if self.client_id else {}
         try:
-            return getattr(identity, class_name)(
-                **({argument: self.client_id} if self.client_id else {})
-            )
+            return getattr(identity, class_name)(**arguments)
         except (ValueError, OSError) as error:  # OSError: a certificate that cannot be read
             raise ConfigurationError(f"Authentication={self.authentication}: {error}") from None
 
 
-def _parse(connection_string: str, task_hub: str | None) -> dict[str, str]:
+def _parse(connection_string: str, task_hub: str) -> dict[str, str]:
     """Return the fields of `Key=value;...`, with keys and Authentication spelled as above."""
     fields = {"TaskHub": task_hub} if task_hub else {}
     spelling = {name.casefold(): name for name in (*KEYS, "None", *CREDENTIALS)}
@@ -141,10 +130,8 @@ def _parse(connection_string: str, task_hub: str | None) -> dict[str, str]:
         name, _, value = map(str.strip, part.partition("="))
         key = spelling.get(name.casefold())
         if key not in KEYS or not value:
-            raise ConfigurationError(
-                f"Invalid connection string (part {number}): expected KEY=value pairs separated "
-                f"by ';'. The keys are {', '.join(KEYS)}."
-            )
+            reason = f"expected KEY=value pairs separated by ';'. The keys are {', '.join(KEYS)}."
+            raise ConfigurationError(f"Invalid connection string (part {number}): {reason}")
         if key == "Authentication":
             value = spelling.get(value.casefold(), value)
         if fields.setdefault(key, value) != value:
@@ -166,7 +153,5 @@ def _normalized(endpoint: str) -> str:
             return f"{url.scheme}://{url.netloc.removesuffix(':')}{port}"
     except ValueError:  # An invalid port or IPv6 address.
         pass
-    raise ConfigurationError(
-        "Invalid endpoint: use http://HOST:PORT (emulator) or https://HOST (Azure) without more. "
-        f"Example: {DEFAULT_ENDPOINT}"
-    )
+    forms = "http://HOST:PORT (emulator) or https://HOST (Azure) without more"
+    raise ConfigurationError(f"Invalid endpoint: use {forms}. Example: {DEFAULT_ENDPOINT}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import inspect
-import json
 import logging
 import os
 import signal
@@ -23,8 +22,6 @@ from hosting.logs import SdkLog, configure_logging, finish_logging
 from hosting.scheduler import ConfigurationError, Scheduler
 
 logger = logging.getLogger("worker")
-
-Function = Callable[..., Any]
 
 # For the work in progress after a signal: less than the 10 s that Docker gives.
 SHUTDOWN_SECONDS = 8.0
@@ -63,12 +60,13 @@ def worker_options(scheduler: Scheduler) -> dict[str, Any]:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     sdk_logger = logging.getLogger("durabletask")
     sdk_logger.filters = [SdkLog(scheduler)]
+    reconnection = GrpcWorkerResiliencyOptions(
+        hello_timeout_seconds=5,
+        reconnect_backoff_base_seconds=0.25,
+        reconnect_backoff_cap_seconds=4,
+    )
     return {
-        "resiliency_options": GrpcWorkerResiliencyOptions(
-            hello_timeout_seconds=5,
-            reconnect_backoff_base_seconds=0.25,
-            reconnect_backoff_cap_seconds=4,
-        ),
+        "resiliency_options": reconnection,
         "interceptors": [FailureLog()],
         "logger": sdk_logger,
     }
@@ -77,15 +75,13 @@ def worker_options(scheduler: Scheduler) -> dict[str, Any]:
 class FailureLog(grpc.UnaryUnaryClientInterceptor):
     """Logs each orchestration that fails, whoever raised the error, when the worker reports it."""
 
-    def intercept_unary_unary(
-        self, continuation: Any, client_call_details: Any, request: Any
-    ) -> Any:
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Pass a call on."""
-        if client_call_details.method.endswith("/CompleteOrchestratorTask"):
+        if details.method.endswith("/CompleteOrchestratorTask"):
             for action in request.actions:
                 if action.completeOrchestration.HasField("failureDetails"):
                     self._log(request.instanceId, action.completeOrchestration.failureDetails)
-        return continuation(client_call_details, request)
+        return continuation(details, request)
 
     def _log(self, instance_id: str, failure: Any) -> None:
         while failure.HasField("innerFailure") and failure.errorType.endswith("TaskFailedError"):
@@ -95,30 +91,25 @@ class FailureLog(grpc.UnaryUnaryClientInterceptor):
         logger.error(f"Orchestration {instance_id} failed: {error}", extra={"trace": trace})
 
 
-def guarded(function: Function) -> Function:
-    """Return an orchestrator or activity whose errors the SDK can always send.
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an orchestrator or activity whose errors the SDK can always send; log its input.
 
-    SystemExit and other errors outside of Exception end the SDK's thread or leave the item
-    hanging; an item whose message is not valid UTF-8 is tried forever. An activity that fails is
-    logged with its input.
-
-    Raises:
-        ConfigurationError: the function is `async`, which the SDK does not await.
+    Without it, SystemExit and the like end the SDK's thread or leave the item hanging, and an
+    error whose message is not valid UTF-8 is tried forever. The SDK does not await `async`
+    functions: they raise ConfigurationError.
     """
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigurationError(
-            f"'{function.__name__}' is an async function. Write 'def' instead: an activity runs "
-            "on its own thread and may block, an orchestrator waits with 'yield'."
-        )
+        advice = "An activity has its own thread and may block; an orchestrator waits with 'yield'."
+        raise ConfigurationError(f"'{function.__name__}' is an async function: use def. {advice}")
 
     @functools.wraps(function)
     def orchestrator(ctx: Any, work: Any) -> Generator[Any, Any, Any]:
         try:
             return (yield from function(ctx, work))
         except BaseException as error:
-            is_own = error.__traceback__ is not None and error.__traceback__.tb_next is not None
-            if isinstance(error, GeneratorExit) and not is_own:
-                raise  # The SDK drops the generator at the end of a turn.
+            trace = error.__traceback__
+            if isinstance(error, GeneratorExit) and trace and not trace.tb_next:
+                raise  # Not its own: the SDK drops the generator at the end of a turn.
             failure = sendable(error)
         raise failure
 
@@ -128,9 +119,8 @@ def guarded(function: Function) -> Function:
             return function(ctx, item)
         except BaseException as error:
             failure = sendable(error)
-        logger.warning(
-            f"{function.__name__} failed for {_preview(item)}: {type(failure).__name__}: {failure}"
-        )
+        error_text = f"{type(failure).__name__}: {failure}"
+        logger.warning(f"{function.__name__} failed for {shorten(repr(item))}: {error_text}")
         raise failure
 
     return orchestrator if inspect.isgeneratorfunction(function) else activity
@@ -159,13 +149,6 @@ def _message(error: BaseException) -> tuple[str, bool]:
     return text, text == message
 
 
-def _preview(item: Any) -> str:
-    try:
-        return shorten(json.dumps(item))
-    except (TypeError, ValueError, RecursionError):
-        return shorten(repr(item))
-
-
 def wait_for_signal() -> None:
     """Return after SIGINT or SIGTERM; then stopping the worker may take SHUTDOWN_SECONDS.
 
@@ -181,9 +164,8 @@ def wait_for_signal() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     while not stopping.wait(0.5):  # Windows handles no signal during a wait without an end.
-        # The SDK does not tell that its thread has ended. Python names the thread after its
-        # function, run_loop; when an error ends the event loop, asyncio starts the thread
-        # _do_shutdown and may wait for it forever.
+        # The SDK does not tell that its thread has ended. Python names it after its function,
+        # run_loop. When an error ends its loop, asyncio may wait forever for _do_shutdown.
         threads = str([thread.name for thread in threading.enumerate()])
         if "run_loop" not in threads or "_do_shutdown" in threads:
             _end_now("The SDK's worker thread has ended: other workers take its items")
@@ -194,7 +176,6 @@ def wait_for_signal() -> None:
 
 
 def _end_now(message: str) -> None:
-    """End the process with status 1. The scheduler gives its items to other workers."""
     logger.error(message)
     finish_logging()
     os._exit(1)
