@@ -65,13 +65,17 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say in one line what a tier has not run, and how to run it."""
+    if config.getoption("--endpoint"):
+        return
     parts = []
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         parts.append(f"Not run: {IN_REST}. To run them: pytest tests/rest.")
     elif [Path(argument).resolve() for argument in config.args] == [REST]:
         parts.append("Not run: the tests beside tests/rest. To run them: pytest.")
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
-    parts += [f"{count} {reason.lower()}." for reason, count in sorted(reasons.items())]
+    parts += [
+        f"{count} {reason[0].lower()}{reason[1:]}." for reason, count in sorted(reasons.items())
+    ]
     if parts:
         terminalreporter.write_line(" ".join(parts))
 
