@@ -46,7 +46,7 @@ def record() -> None:
         return {"item": item, "result": item * item}
 
     with (
-        Emulator(skip_time=True) as emulator,
+        Emulator() as emulator,
         DurableTaskSchedulerWorker(**connection(emulator)) as worker,
         DurableTaskSchedulerClient(**connection(emulator)) as client,
     ):

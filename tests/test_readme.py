@@ -139,9 +139,9 @@ SAID: dict[str, Callable[[], str]] = {
     "process_work_item failed for 7": failing_item,
     "is in use by another emulator": file_in_use,
     "The emulator cannot write to dev.db": lambda: cannot_write("dev.db", "disk is full"),
-    "This emulator serves at most 1,000 streams at once": lambda: str(too_many_streams()),
-    "The dashboard takes no connection for now": lambda: NO_CONNECTION,
-    "The task hub name 'a/b' is none": lambda: (
+    "This emulator serves at most 1,000 streams simultaneously": lambda: str(too_many_streams()),
+    "The dashboard accepts no connections at present": lambda: NO_CONNECTION,
+    "Invalid task hub name 'a/b'": lambda: (
         run("-m", "dts_emulator", "--task-hubs", "a/b").stderr
     ),
     "is an async function": async_activity,

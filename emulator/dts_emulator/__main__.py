@@ -1,4 +1,4 @@
-"""The emulator's command line: `python -m emulator --help`."""
+"""The emulator's command line: `dts-emulator --help`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose messages may find nobody to read them, which Python 3.10 minds."""
+    """A parser that tolerates closed output streams, unlike Python 3.10's."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         with suppress(OSError):
@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the emulator until SIGINT or SIGTERM, or the subcommand `replay`.
 
     Returns:
-        0 after a signal; 1 if the last changes could not be written; 2 for a wrong argument, a
-        port that is in use, or a state file that cannot be used. Of `replay`: see replay.command.
+        0 after a signal; 1 if the last changes could not be written; 2 for an invalid argument,
+        a port in use, or an unusable state file. For `replay`, see replay.command.
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["replay"]:
@@ -64,8 +64,8 @@ def _run(args: argparse.Namespace) -> int:
     process.raise_file_limit()
     if not _is_loopback(args.host):
         logger.warning(
-            "Listening on %s: whoever reaches it can read and change everything, "
-            "for there is no authentication",
+            "Listening on %s without authentication: "
+            "anyone who can connect can read and change everything",
             args.host,
         )
     emulator = Emulator(
@@ -92,7 +92,7 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(_banner(emulator))
         sys.stdout.flush()
     except OSError as error:
-        logger.warning("Ready at %s; stdout cannot be written to: %s", emulator.endpoint, error)
+        logger.warning("Ready at %s; cannot write to stdout: %s", emulator.endpoint, error)
     while not stop.wait(0.5):  # Windows handles no signal during a wait without an end.
         pass
     logger.info("Stopping")
@@ -102,7 +102,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
-        prog="python -m emulator" if __name__ == "__main__" else "dts-emulator",
+        prog="python -m dts_emulator" if __name__ == "__main__" else "dts-emulator",
         description="A Docker-free stand-in for the Durable Task Scheduler emulator. "
         "Without --db-file its state is lost. 'dts-emulator replay' checks changed code.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -116,14 +116,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--db-file",
         metavar="PATH",
-        help="SQLite file that keeps the state; whatever ends the emulator, it goes on from there",
+        help="SQLite file that keeps the state across restarts and crashes",
     )
     parser.add_argument(
         "--lease-grace",
         type=_seconds,
         default=5.0,
         metavar="SECONDS",
-        help="how long the work of a worker that is gone is kept for it",
+        help="how long a disconnected worker may still complete its work items",
     )
     parser.add_argument(
         "--max-payload-bytes",
@@ -133,7 +133,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="largest input, output, event or custom status; 0 = no limit",
     )
     parser.add_argument(
-        "--dashboard-read-only", action="store_true", help="let the dashboard change nothing"
+        "--dashboard-read-only", action="store_true", help="disable all actions on the dashboard"
     )
     _add_determinism(parser)
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log")
@@ -147,13 +147,13 @@ def _add_task_hubs(parser: argparse.ArgumentParser) -> None:
         type=_task_hubs,
         default=os.environ.get("DTS_TASK_HUB_NAMES") or "default",
         metavar="NAME,...",
-        help="task hubs; the variable DTS_TASK_HUB_NAMES sets them too",
+        help="names of the task hubs; also set by DTS_TASK_HUB_NAMES",
     )
     parser.add_argument(
         "--dynamic-task-hubs",
         action=argparse.BooleanOptionalAction,
         default=_is_set(parser, DYNAMIC_VARIABLE),
-        help=f"create a task hub when a call first names it; {DYNAMIC_VARIABLE}=true does too",
+        help=f"create a task hub when a call first names it; also set by {DYNAMIC_VARIABLE}=true",
     )
 
 
@@ -173,20 +173,22 @@ def _configure_logging(log: logging.Handler, level: str) -> None:
         level=level.upper(),
     )
     if level != "debug":
-        # It warns of every request that is none.
+        # It warns of every invalid request.
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 def _prefer_throughput() -> None:
-    """Let no thread that wakes up interrupt the one that runs (Linux)."""
+    """Keep waking threads from preempting the running one (Linux)."""
     if sys.platform == "linux":
-        with suppress(OSError):  # A sandbox may forbid it; then it is as elsewhere.
+        with suppress(OSError):  # A sandbox may forbid it.
             if os.sched_getscheduler(0) == os.SCHED_OTHER:
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _banner(emulator: Emulator) -> str:
-    kept = f"in {emulator.db_file}" if emulator.db_file else "in memory, gone when it stops"
+    kept = (
+        f"in {emulator.db_file}" if emulator.db_file else "in memory, lost when the emulator stops"
+    )
     more = ", and those that calls name" if emulator.is_dynamic else ""
     return (
         "Durable Task Scheduler emulator (stand-in) is ready\n"
@@ -211,14 +213,14 @@ def _is_loopback(host: str) -> bool:
 def _port(text: str) -> int:
     port = int(text) if _is_number(text) else -1
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!a} is not a port (0 to 65535)")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a port number (0 to 65535)")
     return port
 
 
 def _task_hubs(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!a} holds an empty task hub name")
+        raise argparse.ArgumentTypeError(f"{text!a} contains an empty task hub name")
     try:
         for name in names:
             check_task_hub(name)
@@ -228,7 +230,7 @@ def _task_hubs(text: str) -> list[str]:
 
 
 def _is_set(parser: argparse.ArgumentParser, variable: str) -> bool:
-    """Return whether a variable is true; .NET, in which Docker's emulator is written, reads it."""
+    """Return a boolean variable, in the syntax of .NET, as the Docker emulator reads it."""
     value = os.environ.get(variable, "").strip().lower()
     if value not in ("", "true", "false"):
         parser.error(f"{variable} is {value!a}: set it to true or false")
@@ -236,7 +238,7 @@ def _is_set(parser: argparse.ArgumentParser, variable: str) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Return whether a text is written in the digits 0 to 9, and not too long to be read."""
+    """Return whether a text has only the digits 0 to 9, and not too many."""
     return text.isascii() and text.isdecimal() and len(text) < 20
 
 

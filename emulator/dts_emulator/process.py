@@ -1,4 +1,4 @@
-"""What the emulator's process expects of the terminal and the system around it: little."""
+"""Standard streams, log and open files of the emulator's process."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import threading
 from contextlib import suppress
 from logging.handlers import QueueHandler
 
-# Lines of the log that wait for a reader of stderr; later ones are dropped.
+# The number of unread log lines that are kept; later ones are dropped.
 MAX_LINES = 10_000
 FLUSH_SECONDS = 1.0
 
-# Every connection is an open file. Some systems begin with 256.
+# Every connection is an open file, and some systems allow 256.
 OPEN_FILES = 65_536
 
 
 def open_missing_streams() -> None:
-    """Let whatever is written to a stream that the parent has closed go nowhere.
+    """Open /dev/null in place of standard streams that the parent has closed.
 
-    Otherwise a socket would get the number, and with it what libraries write to stderr.
+    Otherwise a socket would get the descriptor, and receive what libraries write to stderr.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is not None:
@@ -34,7 +34,7 @@ def open_missing_streams() -> None:
 
 
 def flush_streams() -> None:
-    """Write out what is left; where that cannot be, end without a complaint about it."""
+    """Flush the standard streams; ignore errors, which Python would report at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -43,7 +43,7 @@ def flush_streams() -> None:
 
 
 def raise_file_limit() -> None:
-    """Allow as many connections as the system lets this process have."""
+    """Raise the limit of open files as far as the system allows."""
     if sys.platform == "win32":
         return
     import resource
@@ -56,9 +56,9 @@ def raise_file_limit() -> None:
 
 
 class Log(QueueHandler):
-    """Writes the log to stderr on a thread of its own: nobody waits for who reads it, or does not.
+    """Writes the log to stderr on a thread of its own.
 
-    A pipe that nobody reads takes 64 KiB; then every write to it would wait for ever.
+    A pipe without a reader holds 64 KiB; after that every write would block forever.
     """
 
     def __init__(self) -> None:
@@ -68,10 +68,10 @@ class Log(QueueHandler):
         self._writer.start()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the method's own name
-        """Drop a line for which there is no room."""
+        """Drop a line that does not fit."""
 
     def finish(self) -> None:
-        """Wait until all is written, a moment at most."""
+        """Wait briefly until all lines are written."""
         with suppress(queue.Full):
             self._lines.put(None, timeout=FLUSH_SECONDS)
             self._writer.join(FLUSH_SECONDS)
@@ -79,7 +79,7 @@ class Log(QueueHandler):
     def _write_all(self) -> None:
         while record := self._lines.get():
             line = f"{record.getMessage()}\n".encode(errors="backslashreplace")
-            # Not by way of sys.stderr, whose lock could not be had at the end.
+            # Not through sys.stderr, whose lock may be unavailable at exit.
             with suppress(OSError):
                 while line:
                     line = line[os.write(2, line) :]

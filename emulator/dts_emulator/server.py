@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import grpc
@@ -29,18 +28,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("emulator")
 
-# Streams hold a thread each, waiting clients none, and calls are short.
+# Each stream occupies a thread, a waiting client none, and calls are short.
 MAX_THREADS = MAX_STREAMS + 64
 
-# A peer that is frozen, or whose cable is cut, is found within the sum of the two.
+# A frozen or unreachable peer is detected within the sum of the two.
 KEEPALIVE_SECONDS = 10
 KEEPALIVE_TIMEOUT_SECONDS = 10
 
 SERVER_OPTIONS = (
-    ("grpc.so_reuseport", 0),  # Otherwise a taken port is silently shared.
+    ("grpc.so_reuseport", 0),  # Otherwise two servers silently share a port.
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # By default gRPC cancels calls at random when a thousand have not been looked at yet.
+    # By default gRPC cancels calls at random when a thousand are pending.
     ("grpc.server.max_pending_requests", 1_000_000),
     ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
     # Clients may send keep-alive pings as often as they like.
@@ -53,32 +52,32 @@ SERVER_OPTIONS = (
 
 
 class PortError(Exception):
-    """A port cannot be listened on; the message names it and says what to do."""
+    """Listening on a port failed; the message names it and the next step."""
 
 
 class Emulator:
     """A stand-in for Durable Task Scheduler in this process. Use it as a context manager.
 
-    Many can run at once; each forgets everything when it stops, but for one with a `db_file`.
+    Any number can run simultaneously. Without a `db_file`, its state is lost when it stops.
 
     Args:
-        host: the address to listen on. There is no authentication: keep it on loopback.
-        port: the gRPC port; 0 takes any that is free.
-        dashboard_port: the dashboard's port, 0 for any; None for no dashboard.
+        host: the address to listen on; keep it on loopback, as there is no authentication.
+        port: the gRPC port; 0 = any free one.
+        dashboard_port: the dashboard's port; 0 = any free one; None = no dashboard.
         task_hubs: the names of the task hubs.
-        lease_grace: seconds that a worker whose stream has ended has to complete its items.
+        lease_grace: seconds in which a disconnected worker can still complete its items.
         max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
         dashboard_read_only: whether the dashboard offers no actions.
-        db_file: the SQLite file that keeps the state; in memory if it is not given.
-        skip_time: whether the clock jumps to the next timer whenever no work is under way, so
-            that a test need not wait for it. See `hold_time` and `advance`.
+        db_file: the SQLite file that keeps the state; by default the state is in memory.
+        skip_time: whether the clock skips to the next timer whenever all task hubs are idle; a
+            timer never fires while an activity runs. See `hold_time` and `advance`.
         dynamic_task_hubs: whether a call that names an unknown task hub creates it, and a start
-            opens all that the `db_file` has.
-        check_determinism: whether each turn of an orchestrator runs twice, and two different
-            answers fail the instance with a NonDeterminismError that names both.
+            opens all task hubs in the `db_file`.
+        check_determinism: whether each turn of an orchestrator runs twice, and differing answers
+            fail the instance with a NonDeterminismError that names both.
 
     Raises:
-        ValueError: `skip_time` with a `db_file`, whose times would lie in the future.
+        ValueError: `skip_time` with a `db_file`, which would hold times in the future.
         InvalidError: a task hub's name is invalid.
 
     Example:
@@ -104,7 +103,7 @@ class Emulator:
         check_determinism: bool = False,
     ) -> None:
         if skip_time and db_file is not None:
-            raise ValueError("skip_time is for tests, whose state is in memory: leave db_file out.")
+            raise ValueError("skip_time needs the state in memory: omit db_file.")
         self.host = host
         self.port = port
         self.dashboard_port = dashboard_port
@@ -144,9 +143,9 @@ class Emulator:
         A stopped emulator can be started again.
 
         Raises:
-            PortError: a port is taken or cannot be listened on; nothing is left running.
+            PortError: a port is in use or not allowed; nothing is left running.
             FileError: the state file cannot be used; nothing is left running.
-            RuntimeError: it runs already.
+            RuntimeError: it is already running.
         """
         if self.state != "stopped":
             raise RuntimeError(f"The emulator at {self.endpoint} is {self.state}.")
@@ -187,7 +186,7 @@ class Emulator:
 
     @property
     def problem(self) -> str | None:
-        """Why the state cannot be kept; after the end: why the last changes are lost."""
+        """Why the state cannot be saved; after `stop`, why the last changes are lost."""
         problems = (hub.store.problem for hub in self.hubs.values())
         return next(filter(None, problems), None)
 
@@ -197,7 +196,7 @@ class Emulator:
     def _start_dashboard(self) -> None:
         if self.dashboard_port is None:
             return
-        # Imported here because tests that need no dashboard should not pay for it.
+        # Imported here to keep tests without a dashboard fast.
         from dts_emulator.dashboard.app import create_app
         from dts_emulator.dashboard.hub_adapter import HubAdapters
         from dts_emulator.dashboard.web_server import WebServer
@@ -215,7 +214,7 @@ class Emulator:
         self.dashboard_port = self._dashboard.port
 
     def stop(self) -> None:
-        """End every stream and wait, and free the ports. Stopping twice does no harm."""
+        """End all streams and waits, and free the ports. A second call has no effect."""
         self.state = "stopping"
         if self._clock is not None:
             self._clock.close()
@@ -228,55 +227,50 @@ class Emulator:
             self._dashboard.stop()
             self._dashboard = None
         if self._file is not None:
-            # The last one: until here calls may have changed something.
+            # Last, because calls may change state until here.
             self._file.close()
             self._file = None
         self.state = "stopped"
 
     @contextmanager
     def hold_time(self) -> Iterator[None]:
-        """Let time pass at its own speed in a block, although the emulator skips time.
+        """Skip no time within a block, although the emulator skips time.
 
-        Outside of such a block a time limit is over as soon as there is nothing left to do but
-        wait for it. Inside, a test can do something before that: raise an event, or `advance`.
+        Outside such a block, a time limit expires as soon as everything else is idle. Inside, a
+        test can act before that: raise an event, or `advance`.
 
         Raises:
-            RuntimeError: the emulator does not run, or not with skip_time=True.
+            RuntimeError: the emulator is not running, or not with skip_time=True.
         """
         with self._test_clock().held():
             yield
 
     def advance(self, by: timedelta, *, wait: bool = True, timeout: float = 30.0) -> None:
-        """Move the clock forward, and let every timer on the way fire at its time, in order.
+        """Move the clock forward, and fire every timer on the way at its time, in order.
 
         Args:
             by: how far.
-            wait: before each move, and at the end, wait until workers have done all they can.
-                With False the clock moves at once, also past the limit of an activity that runs.
-            timeout: seconds of real time that all these waits may take.
+            wait: before each move, and at the end, wait until all task hubs are idle. With
+                False the clock moves immediately, even past the time limit of a running activity.
+            timeout: seconds of real time for all these waits.
 
         Raises:
             TimeoutError: work is still in progress; the message names it.
             ValueError: `by` is negative, or leads to the year 9999.
-            RuntimeError: the emulator does not run, or not with skip_time=True.
+            RuntimeError: the emulator is not running, or not with skip_time=True.
         """
         self._test_clock().advance(by, wait=wait, timeout=timeout)
 
     def _test_clock(self) -> SkippingClock:
         if self._clock is None:
-            raise RuntimeError("The clock of a running Emulator(skip_time=True) alone can be set.")
+            raise RuntimeError("Only a running Emulator(skip_time=True) has a clock to set.")
         return self._clock
 
     def __enter__(self) -> Emulator:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -288,7 +282,7 @@ def build_server(
 ) -> grpc.Server:
     """Return a gRPC server, without a port yet, that passes every call to the hub it names.
 
-    Answers to clients tell where the dashboard is, if `dashboard_port` is given.
+    With `dashboard_port`, answers to clients name the dashboard's port in a header.
     """
     server = grpc.server(
         ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="grpc"),
@@ -300,7 +294,7 @@ def build_server(
 
 
 def _require_free(host: str, port: int) -> None:
-    """Raise PortError if something answers there: some systems let two programs share a port."""
+    """Raise PortError if a server answers: some systems let two programs share a port."""
     try:
         socket.create_connection((host, port), timeout=0.5).close()
     except OSError:
@@ -317,8 +311,8 @@ def _listen(server: grpc.Server, host: str, port: int) -> int:
 
 def _taken(host: str, port: int) -> PortError:
     return PortError(
-        f"Port {port} on {host} is in use or may not be listened on. "
-        "Stop the program that has it, or choose another port (0 = any)."
+        f"Port {port} on {host} is in use or not allowed. "
+        "Stop the program that uses it, or choose another port (0 = any)."
     )
 
 

@@ -14,16 +14,16 @@ from dts_emulator.server import Emulator
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Give a fresh emulator in this process, on a free port, that skips the time of waits."""
+    """Yield a new emulator in this process, on a free port, that skips waiting times."""
     with Emulator(skip_time=True) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def module_emulator() -> Iterator[Emulator]:
-    """Give the tests of a module one such emulator, for a worker that all of them share.
+    """Yield one such emulator for all tests of a module, which can share a worker.
 
-    The SDK's worker takes a second to stop: one worker for each test costs that each time.
+    The SDK's worker takes a second to stop, which a worker for each test would add to each.
     """
     with Emulator(skip_time=True) as started:
         yield started

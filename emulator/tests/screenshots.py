@@ -1,13 +1,17 @@
-"""Remakes the pictures of the dashboard in docs/: `python -m tests.screenshots`.
+"""Remakes the pictures in docs/: `python -m tests.screenshots`.
 
 The histories are made up, so that the pictures change only when the pages do.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
+
+from playwright.sync_api import Browser
 
 from dts_emulator.dashboard import create_app
 from dts_emulator.engine.model import Instance
@@ -98,6 +102,17 @@ def main() -> None:
             )
             page.goto(address + path)
             page.screenshot(path=DOCS / name)
+        take_terminal(browser)
+
+
+def take_terminal(browser: Browser) -> None:
+    """Take the picture of the replay command's output, as docs/replay.md has it."""
+    guide = (DOCS / "replay.md").read_text(encoding="utf-8")
+    (output,) = re.findall("```console\n(.*?)```", guide, re.DOTALL)
+    page = browser.new_page(viewport={"width": 1200, "height": 400}, device_scale_factor=1.5)
+    style = "font: 14px/1.5 monospace; padding: 1em; background: #1b1f24; color: #e6edf3"
+    page.set_content(f'<pre style="{style}; display: inline-block">{escape(output)}</pre>')
+    page.locator("pre").screenshot(path=DOCS / "replay.png")
 
 
 if __name__ == "__main__":

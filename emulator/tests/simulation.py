@@ -16,7 +16,6 @@ from dts_emulator.engine.reruns import replaceable_statuses
 from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.leases import WorkerStream
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.work_items import WorkItemBuilder
 from dts_emulator.hub.worker_api import Workers, worker_stream_from
 from dts_emulator.store import Filter, Store
 from tests.processes import wait_until
@@ -46,7 +45,6 @@ class Simulation:
         self.hub = TaskHub("hub", lease_grace=GRACE_SECONDS, store=store, clock=lambda: self.time)
         self.clients = Clients(self.hub)
         self.workers = Workers(self.hub)
-        self.messages = WorkItemBuilder(self.hub)
         self.connected: list[Worker] = []
 
     def start(self, instance_id: str, policy: pb.OrchestrationIdReusePolicy | None = None) -> None:
@@ -77,11 +75,9 @@ class Simulation:
         """Let a worker take what has been sent to it."""
         for item in receive(worker.stream):
             with self.hub.lock:
-                message = self.messages.build(item, worker.stream)
-                if message is None:
-                    self.hub.remove_work_item(item)
-                else:
-                    worker.held.append(message)
+                message = self.workers.message_of(item, worker.stream)
+            if message is not None:
+                worker.held.append(message)
 
     def answer(self, item: pb.WorkItem) -> None:
         """Do what a work item asks for and answer, be it late or for the second time."""

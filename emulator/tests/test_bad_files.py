@@ -15,8 +15,7 @@ import grpc
 import pytest
 
 from dts_emulator import Emulator
-from dts_emulator.store import schema
-from dts_emulator.store.file import FileError, StateFile
+from dts_emulator.store.file import MIGRATIONS, FileError, StateFile
 from tests.processes import FREE_PORTS, Program, dashboard_of, run, wait_until
 from tests.programs import (
     new_client,
@@ -123,7 +122,7 @@ def fill(path: Path) -> None:
     [
         (lambda path: path.write_text("no database " * 1000), "is not a SQLite file"),
         (foreign, "another program's SQLite file"),
-        (newer, f"(version 99; this one knows up to {len(schema.MIGRATIONS)})"),
+        (newer, f"(version 99; this one knows up to {len(MIGRATIONS)})"),
         (cut, "is damaged"),
         (overwritten, "is damaged"),
         (wrong_content, "is damaged"),
@@ -146,14 +145,12 @@ def test_a_folder_that_is_missing_is_named_in_one_line_with_status_2(tmp_path: P
     finished = run("-m", "dts_emulator", *FREE_PORTS, "--db-file", missing)
     assert (finished.status, finished.stdout) == (2, "")
     (said,) = finished.stderr.splitlines()
-    assert f"There is no folder '{tmp_path / 'missing'}'" in said
+    assert f"The folder '{tmp_path / 'missing'}' of the state file does not exist" in said
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder where nobody may write")
 def test_a_folder_that_may_not_be_written_to_is_named() -> None:
-    assert "The folder '/proc' of the state file cannot be written to" in refusal(
-        Path("/proc/dev.db")
-    )
+    assert "The folder '/proc' of the state file is not writable" in refusal(Path("/proc/dev.db"))
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write to it")
@@ -177,16 +174,16 @@ def test_a_file_of_an_earlier_version_becomes_one_of_this_version(path: Path, ba
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         assert len(client.get_all_orchestration_states()) == 20
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(path)
-    broken = [*schema.MIGRATIONS, "CREATE TABLE new (a); CREATE TABLE instances (a);"]
+    broken = [*MIGRATIONS, "CREATE TABLE new (a); CREATE TABLE instances (a);"]
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", broken)
+        patch.setattr("dts_emulator.store.file.MIGRATIONS", broken)
         with pytest.raises(FileError, match="cannot be opened"):
             StateFile(path)
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
@@ -211,8 +208,8 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_once_there_is_room(path: Pat
         limit_files(program, resource.RLIM_INFINITY)
         wait_until(lambda: health_of(program) == 200, "it is well again")
         kept.append(client.schedule_new_orchestration("o", input="after"))
-        assert program.stderr.count("cannot be written") == 1
-        wait_until(lambda: "can be written again" in program.stderr, "the log says so")
+        assert program.stderr.count("Cannot write to") == 1
+        wait_until(lambda: "is writable again" in program.stderr, "the log says so")
         program.kill()
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         found = {state.instance_id for state in client.get_all_orchestration_states()}

@@ -107,7 +107,7 @@ def test_another_host_brings_a_warning(
 ) -> None:
     with caplog.at_level(logging.WARNING, "emulator"):
         given("--host", host)
-    assert ("there is no authentication" in caplog.text) == warns
+    assert ("without authentication" in caplog.text) == warns
 
 
 WRONG = [
@@ -186,7 +186,7 @@ def test_a_banner_tells_that_it_is_ready_and_ctrl_c_ends_it_quietly() -> None:
             "Durable Task Scheduler emulator (stand-in) is ready",
             f"  gRPC       {endpoint_of(program)}",
             f"  Dashboard  {dashboard_of(program)}",
-            "  State      in memory, gone when it stops",
+            "  State      in memory, lost when the emulator stops",
             "  Task hubs  default, and those that calls name",
         ]
         assert endpoint_of(program).startswith("http://127.0.0.1:")

@@ -130,7 +130,7 @@ def test_an_effect_that_cannot_be_delivered_does_not_drop_the_others(
         hub.apply([fx.Terminate("broken", None, recurse=False), fx.StartDetached(other, None)])
         assert hub.store.instance("other") is not None
     assert [record.getMessage() for record in caplog.records] == [
-        "Dropped a Terminate of an unreadable record: "
+        "Dropped Terminate because its target is unreadable: "
         "The emulator cannot read its state file: it is malformed."
     ]
     hub.close()

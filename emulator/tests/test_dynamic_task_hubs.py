@@ -103,8 +103,8 @@ def test_the_101st_hub_is_refused_and_the_others_still_answer(
     code, details = refusal(channel, "one-too-many")
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert details == (
-        "Task hub 'one-too-many' is not created: this emulator has 100 task hubs, "
-        "and calls create at most 100."
+        "Task hub 'one-too-many' was not created: this emulator has 100 task hubs, "
+        "and calls create hubs up to 100."
     )
     hello(channel, "hub-1")
     assert len(dynamic.hubs) == MAX_TASK_HUBS

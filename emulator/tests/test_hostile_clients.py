@@ -14,8 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dts_emulator import Emulator
 from dts_emulator.engine.events import string_value
-from dts_emulator.hub.senders import Senders
 from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.hub.waiters import Senders
 from dts_emulator.rpc import routing
 from dts_emulator.store import Filter
 from tests.actions import completion
@@ -135,7 +135,7 @@ def test_more_streams_than_there_is_room_for_are_refused_in_words(
         wait_until(lambda: hub.leases.streams == 3, "three workers are connected")
         code, words = wire.refusal("GetWorkItems", pb.GetWorkItemsRequest())
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert words == "This emulator serves at most 3 streams at once."
+        assert words == "This emulator serves at most 3 streams simultaneously."
         streams[0].cancel()
         wait_until(lambda: hub.leases.streams == 2, "one has gone")
         with wire.working() as items:

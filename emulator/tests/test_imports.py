@@ -87,6 +87,22 @@ def test_imports_have_no_circle() -> None:
     TopologicalSorter(graph).prepare()  # Raises CycleError, which names the circle.
 
 
+def longest_chain(modules: set[str]) -> list[str]:
+    """Return the longest way from one of the modules to another by imports among them."""
+    graph = {one: imported_modules(MODULES[one]) & modules - {one} for one in modules}
+    longest: dict[str, list[str]] = {}
+    for module in TopologicalSorter(graph).static_order():
+        below = max((longest[one] for one in graph[module]), key=len, default=[])
+        longest[module] = [module, *below]
+    return max(longest.values(), key=len)
+
+
+def test_in_no_layer_are_imports_more_than_seven_levels_deep() -> None:
+    for number in range(len(LAYERS)):
+        chain = longest_chain({module for module in MODULES if layer_of(module) == number})
+        assert len(chain) <= 7, " > ".join(chain)
+
+
 def test_nothing_of_the_quickstart_is_imported_or_named() -> None:
     theirs = {"worker", "client", "large_fan_out", "scheduler", "hosting", "examples"}
     for path in FILES:

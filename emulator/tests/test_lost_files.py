@@ -26,7 +26,7 @@ LOST = "was moved, removed or replaced"
 INTERNAL_ERROR = """
 import sys
 from dts_emulator import __main__
-from dts_emulator.store.writer import Changes
+from dts_emulator.store.pending import Changes
 
 def write(self, connection):
     raise OverflowError("too large for SQLite")
@@ -107,7 +107,7 @@ def test_the_emulator_goes_on_once_its_file_is_back(path: Path) -> None:
         away.rename(path)
         wait_until(lambda: health_of(program) == 200, "it is well again")
         kept = client.schedule_new_orchestration("o")
-        program.wait_for_line("can be written again")
+        program.wait_for_line("is writable again")
         assert program.stop().status == 0
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT id FROM instances").fetchall() == [(kept,)]

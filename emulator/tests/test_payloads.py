@@ -117,6 +117,12 @@ def test_an_orchestration_fails_that_makes_a_payload_that_is_too_large(
     assert f"The {what} has {SIZES}" in state.failure_details.message
 
 
+def test_the_step_with_the_payload_that_is_too_large_is_named(client: TaskHubGrpcClient) -> None:
+    state = end_of(client, client.schedule_new_orchestration(large_activity_input))
+    assert state.failure_details is not None
+    assert state.failure_details.message.startswith("'inflate': The input has")
+
+
 def test_a_payload_at_the_limit_passes(client: TaskHubGrpcClient) -> None:
     instance_id = client.schedule_new_orchestration(waiting, input=TOO_LARGE[2:])
     client.raise_orchestration_event(instance_id, "go", data=TOO_LARGE[2:])

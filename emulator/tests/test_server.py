@@ -116,7 +116,7 @@ def test_an_unknown_task_hub_is_named_beside_those_there_are(task_hub: str, mess
         with pytest.raises(grpc.RpcError) as refused:
             hello(b"", metadata=metadata)
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
-    hint = "Set DTS_USE_DYNAMIC_TASK_HUBS=true to create hubs when named."
+    hint = "Set DTS_USE_DYNAMIC_TASK_HUBS=true to create task hubs on demand."
     assert refused.value.details() == f"{message} {hint}"
 
 

@@ -102,7 +102,7 @@ def test_without_skip_time_a_timer_takes_its_time() -> None:
 
 
 def test_skip_time_goes_with_memory_alone() -> None:
-    with pytest.raises(ValueError, match="leave db_file out"):
+    with pytest.raises(ValueError, match="omit db_file"):
         Emulator(skip_time=True, db_file="dev.db")
 
 

@@ -1,4 +1,4 @@
-"""Puts the dashboard together: which address shows what."""
+"""Assembles the dashboard: its routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dts_emulator.dashboard.actions import Actions
 from dts_emulator.dashboard.entity_pages import EntityPages
 from dts_emulator.dashboard.file_pages import FilePages
 from dts_emulator.dashboard.guard import HostAndOriginMiddleware
-from dts_emulator.dashboard.models import HubView
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.dashboard.pages import Pages
 from dts_emulator.dashboard.renderer import Renderer
 from dts_emulator.dashboard.schedule_pages import SchedulePages
@@ -28,7 +28,7 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def create_app(
-    hubs: Mapping[str, HubView],
+    hubs: Mapping[str, HubAdapter],
     *,
     ready: Callable[[], bool],
     read_only: bool = False,
@@ -36,8 +36,8 @@ def create_app(
 ) -> Starlette:
     """Make the dashboard of these task hubs.
 
-    It answers for localhost and its addresses, and for `allowed_hosts`; an address there that
-    stands for every interface, such as 0.0.0.0, admits every host name.
+    It accepts localhost, its addresses and `allowed_hosts` as host names; an address there that
+    means every interface, such as 0.0.0.0, allows every host name.
     """
     renderer = Renderer(hubs, read_only=read_only)
     return Starlette(
@@ -48,7 +48,7 @@ def create_app(
 
 
 def _routes(renderer: Renderer, ready: Callable[[], bool]) -> list[BaseRoute]:
-    """Return which address shows what; without actions where the site is read-only."""
+    """Return the routes; without actions if the dashboard is read-only."""
     pages, entities, schedules = Pages(renderer), EntityPages(renderer), SchedulePages(renderer)
     start, files = StartPage(renderer), FilePages(renderer)
 
@@ -56,7 +56,7 @@ def _routes(renderer: Renderer, ready: Callable[[], bool]) -> list[BaseRoute]:
         return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
 
     hub = "/taskhubs/{hub}"
-    # Aspire and VS Code say `default` twice, the Docker emulator's own pages other names.
+    # Aspire and VS Code use `default` twice, the Docker emulator's own pages other names.
     docker = "/subscriptions/{subscription}/schedulers/{scheduler}/taskhubs/{hub}"
     instance = hub + "/instances/{instance_id:any_text}"
     entity = hub + "/entities/{entity_id:any_text}"

@@ -1,4 +1,4 @@
-"""Lays steps out on a time axis: where each bar begins and ends, and what is grouped.
+"""Lays steps out on a time axis: bars and groups of steps.
 
 Pure arithmetic in percent of the axis; the templates draw it.
 """
@@ -24,10 +24,10 @@ from dts_emulator.dashboard.steps import (
 from dts_emulator.dashboard.text import short_label
 
 ROWS_BEFORE_GROUPING = 50
-"""A timeline of more steps than this shows one row for each name."""
+"""A timeline with more steps than this shows one row per name."""
 
 SLICES = 120
-"""Into how many slices of time a group's load is cut."""
+"""The number of time slices for a group's load."""
 
 # The widths of --label in dashboard.css, and the space between and after the texts.
 _LABEL_WIDTHS = (("short", 255), ("long", 345))
@@ -36,7 +36,7 @@ _LABEL_GAPS = 24
 _THINNEST = 0.4
 _LABEL = 24
 
-# How high the failures of a group are at least, of 100: one in a thousand is to be seen.
+# The minimum height of a group's failures, of 100: one in a thousand must be visible.
 _LEAST_FAILED = 15
 _TICKS = 5
 _TICK_SECONDS = (
@@ -55,11 +55,11 @@ class Axis:
 
     @property
     def length(self) -> timedelta:
-        """How long it is; never zero, so that one can divide by it."""
+        """Its length; never zero, as it is a divisor."""
         return max(self.end - self.start, timedelta(milliseconds=1))
 
     def percent(self, moment: datetime) -> float:
-        """Where a moment lies, from 0 to 100."""
+        """Return the position of a moment, from 0 to 100."""
         return min(max((moment - self.start) / self.length * 100, 0.0), 100.0)
 
     def ticks(self) -> list[tuple[float, timedelta]]:
@@ -86,7 +86,7 @@ class Span:
 class Bar:
     """A row that shows one step: for each attempt its wait and its run.
 
-    The label tells it from others of its name, if it `has_namesakes`.
+    The label distinguishes it from others of its name, if it `has_namesakes`.
     """
 
     step: Step
@@ -117,7 +117,7 @@ class Group:
 
 
 def rows(steps: Sequence[Step], axis: Axis) -> list[Bar | Group]:
-    """One bar for each step, or one row for each name when there are too many steps."""
+    """Return one bar per step, or one row per name if there are too many steps."""
     labels, by_name = labels_of(steps), _by_name(steps)
     if len(steps) <= ROWS_BEFORE_GROUPING:
         alone = {members[0].number for members in by_name if len(members) == 1}
@@ -147,10 +147,10 @@ def _label_pixels(row: Bar | Group) -> int:
 
 
 def labels_of(steps: Sequence[Step]) -> dict[int, str]:
-    """Return what tells each step from the others of its name, by the step's number.
+    """Return the text that distinguishes each step from others of its name, by step number.
 
-    That is its input where inputs differ, and else the end of its sub-orchestration's ID. A
-    display name of its own needs nothing beside it.
+    It is the input if inputs differ, else the end of the sub-orchestration's ID. A unique display
+    name needs none.
     """
     labels: dict[int, str] = {}
     for members in _by_name(steps):
@@ -169,7 +169,7 @@ def labels_of(steps: Sequence[Step]) -> dict[int, str]:
 
 def _shared_length(texts: list[str]) -> int:
     """Return how many characters all the texts begin with."""
-    # What the smallest and the greatest share, all share.
+    # The prefix of the smallest and the greatest is common to all.
     pairs = zip(min(texts), max(texts), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
@@ -182,7 +182,7 @@ def _by_name(steps: Sequence[Step]) -> list[list[Step]]:
 
 
 def most_at_once(steps: Iterable[Step]) -> int:
-    """How many steps were running at the busiest moment; what waits does not run."""
+    """Return the maximum number of steps that ran in parallel, without waiting ones."""
     changes: list[tuple[datetime, int]] = []
     for attempt in _runs(steps):
         assert attempt.ran_from is not None
@@ -287,6 +287,6 @@ def _load(steps: list[Step], axis: Axis) -> list[int]:
 
 
 def _outline(load: list[int], busiest: int, least: int = 0) -> str:
-    """Draw the load as an SVG path in a box of SLICES by 100; what is there is `least` high."""
+    """Draw the load as an SVG path in a box of SLICES by 100, at least `least` high where any."""
     tops = (100 - max(part / max(busiest, 1) * 100, least if part else 0) for part in load)
     return f"M0 100{''.join(f'V{round(top, 1):g}h1' for top in tops)}V100Z"

@@ -1,4 +1,4 @@
-"""The pages of a task hub's entities: all of them, and one with what waits for it."""
+"""The pages of a task hub's entities: the list, and one entity with its operations."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dts_emulator.dashboard import json_twin
-from dts_emulator.dashboard.actions import check_json
 from dts_emulator.dashboard.links import entity_path
-from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors, wants_json
+from dts_emulator.dashboard.renderer import Renderer, check_json, form_of, http_errors, wants_json
 
 ENTITIES_PER_PAGE = 50
 
@@ -35,7 +34,7 @@ class EntityPages:
         )
 
     def entity(self, request: Request) -> Response:
-        """Show one entity; one of which nothing is kept can still be signalled."""
+        """Show one entity; one that does not exist can still be signalled."""
         hub, entity_id = self._renderer.hub(request), request.path_params["entity_id"]
         entity = hub.entity(entity_id)
         if entity is None and not _is_entity_id(entity_id):

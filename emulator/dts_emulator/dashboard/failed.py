@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dts_emulator.dashboard.links import instance_path
-from dts_emulator.dashboard.models import ENDED, HubView, InstanceDetail
+from dts_emulator.dashboard.models import ENDED, InstanceDetail
 from dts_emulator.dashboard.steps import FAILED, Step
 from dts_emulator.dashboard.timeline import steps_of
 
@@ -42,8 +42,16 @@ def steps_of_detail(detail: InstanceDetail) -> list[Step]:
     )
 
 
-def failure_path(hub: HubView, detail: InstanceDetail, steps: Sequence[Step]) -> list[FailedStep]:
-    """Return the failed step of an instance, of the sub-orchestration that this was, and so on."""
+def failure_path(
+    task_hub: str,
+    find: Callable[[str], InstanceDetail | None],
+    detail: InstanceDetail,
+    steps: Sequence[Step],
+) -> list[FailedStep]:
+    """Return the failed step of an instance, of the sub-orchestration that this was, and so on.
+
+    `find` returns an instance of the task hub by its ID.
+    """
     path: list[FailedStep] = []
     message = detail.failure.message if detail.failure else ""
     while len(path) < _DEEPEST:
@@ -51,9 +59,9 @@ def failure_path(hub: HubView, detail: InstanceDetail, steps: Sequence[Step]) ->
         if step is None:
             return path
         instance_id = detail.instance.instance_id
-        link = f"{instance_path(hub.name, instance_id)}?status=FAILED#step-{step.number}"
+        link = f"{instance_path(task_hub, instance_id)}?status=FAILED#step-{step.number}"
         path.append(FailedStep(instance_id, step, link))
-        child = hub.instance(step.child_id) if step.child_id else None
+        child = find(step.child_id) if step.child_id else None
         if child is None:
             return path
         detail, steps = child, steps_of_detail(child)

@@ -23,11 +23,11 @@ class FilePages:
         self._files = HistoryFiles()
 
     def choose(self, request: Request) -> Response:
-        """Ask for a file."""
+        """Show the form for a file."""
         return self._renderer.page(request, "choose_file.html")
 
     async def open(self, request: Request) -> Response:
-        """Take a file and lead to its page."""
+        """Open a file and redirect to its page."""
         body = await body_of(request, LARGEST_BYTES)
         content = uploaded(request.headers.get("content-type", ""), body)
         try:
@@ -37,10 +37,10 @@ class FilePages:
         return RedirectResponse(f"/history/{key}", status_code=303)
 
     def show(self, request: Request) -> Response:
-        """Show what a file holds as an instance's page, without anything to be done to it."""
+        """Show a file's history as an instance's page, without actions."""
         detail = self._files.find(request.path_params["key"])
         if detail is None:
-            raise HTTPException(404, "This history is not open any more. Open its file again.")
+            raise HTTPException(404, "This history is no longer open. Open its file again.")
         page = InstancePage(
             detail,
             steps_of_detail(detail),

@@ -1,7 +1,7 @@
-"""Who may talk to the dashboard, and what a browser may do with its pages.
+"""Checks host and origin of requests, and sets security headers.
 
-A web page elsewhere can send a browser to localhost, under a name of its own (DNS rebinding)
-or with a form of its own (cross-site request forgery); both are refused here.
+A web page elsewhere can direct a browser to localhost under its own host name (DNS rebinding) or
+with its own form (cross-site request forgery); both are rejected here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class HostAndOriginMiddleware:
     def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str] = ()) -> None:
         self._app = app
         self._hosts = _LOOPBACK | {host.strip("[]").lower() for host in allowed_hosts}
-        # Who listens on every interface is reached under names that nobody told us.
+        # On every interface, clients use host names that are unknown here.
         self._any_host = bool(self._hosts & _EVERY_INTERFACE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Histories that were downloaded, opened again to be read; the last few are kept."""
+"""Downloaded histories that were opened; the last few are kept in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HistoryFiles:
         """Keep a history and return its key.
 
         Raises:
-            ValueError: it is none; the message says why.
+            ValueError: it is invalid; the message says why.
         """
         detail = instance_of([public_event(event) for event in read_history(content)])
         key = hashlib.sha256(content).hexdigest()[:16]
@@ -43,19 +43,19 @@ class HistoryFiles:
         return key
 
     def find(self, key: str) -> InstanceDetail | None:
-        """Return an opened history's instance, None if it is not kept any more."""
+        """Return an opened history's instance, None if it is no longer kept."""
         return self._details.get(key)
 
 
 def instance_of(history: Sequence[h.HistoryEvent]) -> InstanceDetail:
-    """Return what a history says of its instance.
+    """Return the instance of a history.
 
     Raises:
-        ValueError: it does not say how the instance has started.
+        ValueError: the ExecutionStarted event is missing.
     """
     started = next((e for e in history if isinstance(e, h.ExecutionStartedEvent)), None)
     if started is None:
-        raise ValueError("The history does not say how its orchestration has started.")
+        raise ValueError("The history has no ExecutionStarted event.")
     ended = next((e for e in reversed(history) if isinstance(e, h.ExecutionCompletedEvent)), None)
     instance, parent = started.orchestration_instance, started.parent_instance
     parent_instance = parent.orchestration_instance if parent else None
@@ -81,7 +81,7 @@ def instance_of(history: Sequence[h.HistoryEvent]) -> InstanceDetail:
 
 
 def _status(ended: h.ExecutionCompletedEvent | None) -> str:
-    """Return how an orchestration has ended; one that goes on in a new execution runs."""
+    """Return an orchestration's final status; after continue-as-new, it is running."""
     status = ORCHESTRATION_STATUSES.get(ended.orchestration_status, "") if ended else ""
     return status if status in ENDED else "RUNNING"
 

@@ -1,4 +1,4 @@
-"""What the page of one instance shows: which steps and events, and the chart of them."""
+"""The content of an instance's page: steps, events and chart."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _WORK = ("activity", "sub-orchestration")
 
 @dataclass(frozen=True)
 class InstancePage:
-    """Everything that the template needs, worked out from the instance and the query.
+    """The template's values, computed from the instance and the query.
 
-    Query: `steps` names the only steps to show, `status` and `find` narrow them by status and by
-    a part of the input, `page` and `events` are page numbers, `turns` opens the history, `show`
-    names the one value to show uncut.
+    Query: `steps` limits the steps by name, `status` by status and `find` by a part of the input;
+    `page` and `events` are page numbers, `turns` opens the history, `show` names the value to
+    show in full.
     """
 
     detail: InstanceDetail
@@ -81,7 +81,7 @@ class InstancePage:
 
     @property
     def failure_pieces(self) -> list[LinkedText]:
-        """The failure's message; what names a step leads to it."""
+        """The failure's message, with links to the steps that it names."""
         return linked(self.detail.failure.message, self.failure_path) if self.detail.failure else []
 
     # Steps
@@ -104,12 +104,12 @@ class InstancePage:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether the query asks for some of the steps alone."""
+        """Whether the query limits the steps."""
         return bool(self.only or self.step_status or self.find)
 
     @cached_property
     def named(self) -> Sequence[Step]:
-        """The steps of the name that the query asks for, and with what it searches for."""
+        """The steps that match the query's name and search text."""
         wanted = self.find.casefold()
         return [
             step
@@ -125,7 +125,7 @@ class InstancePage:
 
     @cached_property
     def chosen(self) -> Sequence[Step]:
-        """The steps that the query asks for, on whichever page."""
+        """The steps that match the query, on all pages."""
         status = self.step_status
         return [step for step in self.named if step.status == status] if status else self.named
 
@@ -194,5 +194,5 @@ class InstancePage:
 
 
 def _searched(step: Step) -> str:
-    """Return what a search for a step looks through."""
+    """Return the searchable text of a step."""
     return "\n".join(filter(None, (step.input, step.child_id, step.display_name))).casefold()

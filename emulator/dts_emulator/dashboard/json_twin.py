@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -15,29 +15,31 @@ from durabletask.task import FailureDetails
 from dts_emulator.dashboard import text
 from dts_emulator.dashboard.links import Pager
 from dts_emulator.dashboard.models import (
-    ORCHESTRATION_STATUSES,
-    HubView,
     InstanceDetail,
-    InstanceQuery,
     InstanceView,
 )
+from dts_emulator.dashboard.sdk_history import named_status, type_name
 from dts_emulator.dashboard.steps import Step
 from dts_emulator.engine.model import StepCounts
 
 Json = dict[str, Any]
 
-# Programs that read JSON give up at some depth; deeper values are given as text.
+# JSON parsers limit the depth; deeper values are returned as text.
 MAX_DEPTH = 100
 
 
 def listing(
-    hub: HubView, instances: Iterable[InstanceView], pager: Pager, wanted: InstanceQuery
+    task_hub: str,
+    workers: int,
+    counts: Mapping[str, int],
+    instances: Iterable[InstanceView],
+    pager: Pager,
 ) -> Json:
     """Describe one page of a task hub's instances."""
     return {
-        "task_hub": hub.name,
-        "workers": hub.worker_count(),
-        "counts": hub.count_by_status(wanted),
+        "task_hub": task_hub,
+        "workers": workers,
+        "counts": dict(counts),
         "total": pager.total,
         "page": pager.page,
         "pages": pager.pages,
@@ -61,7 +63,7 @@ def instance(detail: InstanceDetail, steps: Sequence[Step]) -> Json:
 
 
 def to_json(value: object) -> Any:
-    """Return dataclasses, and what they hold, as plain values; durations in seconds."""
+    """Return dataclasses as plain values for JSON; durations in seconds."""
     if is_dataclass(value) and not isinstance(value, type):
         return to_json(asdict(value))
     if isinstance(value, dict):
@@ -71,20 +73,6 @@ def to_json(value: object) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     return text.iso(value) if isinstance(value, datetime) else value
-
-
-def event_type(event: HistoryEvent) -> str:
-    """Name an event as the Durable Task protocol does: TaskScheduled."""
-    return type(event).__name__.removesuffix("Event")
-
-
-def event_fields(event: HistoryEvent) -> dict[str, str]:
-    """Collect what an event carries besides its time, as text, without what is not set."""
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, default=str)
-        for name, value in _named_status(event.to_dict()).items()
-        if value is not None and name != "timestamp" and (name, value) != ("event_id", -1)
-    }
 
 
 def _head(view: InstanceView) -> Json:
@@ -127,18 +115,10 @@ def _step(step: Step) -> Json:
     }
 
 
-def _named_status(fields: Json) -> Json:
-    """Name the statuses, which events give as the protocol's numbers."""
-    return {
-        name: ORCHESTRATION_STATUSES.get(value, value) if name == "orchestration_status" else value
-        for name, value in fields.items()
-    }
-
-
 def _event(event: HistoryEvent) -> Json:
-    # Through text and back: an event may hold values that JSON does not know.
-    fields = json.loads(json.dumps(_named_status(event.to_dict()), default=str))
-    return {"type": event_type(event), **fields}
+    # A round trip through text: an event may contain values that JSON does not support.
+    fields = json.loads(json.dumps(named_status(event.to_dict()), default=str))
+    return {"type": type_name(event), **fields}
 
 
 def _failure(failure: FailureDetails | None) -> Json | None:
@@ -154,7 +134,7 @@ def _failure(failure: FailureDetails | None) -> Json | None:
 
 
 def _value(value: str | None) -> Any:
-    """Return the value behind a JSON text; a text that is no JSON stands for itself."""
+    """Return the value of a JSON text; other text is returned unchanged."""
     if value is None:
         return None
     try:
@@ -164,7 +144,7 @@ def _value(value: str | None) -> Any:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _progress(counts: StepCounts | None) -> Json | None:
@@ -186,7 +166,7 @@ def _seconds(value: timedelta | None) -> float | None:
 def _finite(number: str) -> float:
     value = float(number)
     if math.isinf(value):
-        raise ValueError(f"{number} is larger than any number that programs know")
+        raise ValueError(f"{number} is too large for a number in JSON")
     return value
 
 

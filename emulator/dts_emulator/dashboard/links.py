@@ -1,4 +1,4 @@
-"""Addresses of pages: any instance ID survives in them, and filters stay when a page turns."""
+"""URLs of pages: they support any instance ID, and keep filters across pages."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def history_path(hub: str, instance_id: str) -> str:
 
 
 def query_changer(current: Mapping[str, str]) -> Callable[..., str]:
-    """Make a function that returns the current query with some parameters changed.
+    """Return a function that returns the current query with some parameters changed.
 
-    `done` is about one page view and goes into no link.
+    `done` concerns one page view and is dropped.
     """
 
     def query(**changes: object) -> str:
@@ -78,7 +78,7 @@ def query_changer(current: Mapping[str, str]) -> Callable[..., str]:
 
 
 def page_number(asked: str | None) -> int:
-    """Read a page number from a query; whatever is none means the first page."""
+    """Parse a page number of a query; an invalid one means the first page."""
     if asked and asked.isdecimal() and len(asked) < 10:
         return max(int(asked), 1)
     return 1
@@ -86,7 +86,7 @@ def page_number(asked: str | None) -> int:
 
 @dataclass(frozen=True)
 class Pager:
-    """Which part of a long list a page shows; a number past the end means the last page."""
+    """The part of a long list on a page; a number past the end means the last page."""
 
     total: int
     size: int
@@ -104,10 +104,10 @@ class Pager:
 
     @property
     def start(self) -> int:
-        """The first place shown, from 0."""
+        """The index of the first entry shown."""
         return (self.page - 1) * self.size
 
     @property
     def stop(self) -> int:
-        """The first place not shown any more."""
+        """The index after the last entry shown."""
         return min(self.start + self.size, self.total)

@@ -1,4 +1,4 @@
-"""The list of a task hub's instances: which of them a query asks for, on which page."""
+"""The list of a task hub's instances that match a query, page by page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.dashboard.links import Pager, page_number
-from dts_emulator.dashboard.models import ENDED, STATUSES, HubView, InstanceQuery, InstanceView
+from dts_emulator.dashboard.models import ENDED, STATUSES, InstanceQuery, InstanceView
 
 INSTANCES_PER_PAGE = 50
 
@@ -17,12 +18,12 @@ AGES = {
     "24h": ("24 hours", timedelta(hours=24)),
     "7d": ("7 days", timedelta(days=7)),
 }
-"""The spans of time before now that a list can be narrowed to: (in words, how long)."""
+"""The periods before now that a list can be limited to: (label, length)."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The instances that a request asks for, and how many of them have each status."""
+    """The instances that match a query, and their number by status."""
 
     wanted: InstanceQuery
     instances: list[InstanceView]
@@ -31,12 +32,12 @@ class Listing:
 
     @property
     def total(self) -> int:
-        """How many match, whatever their status."""
+        """The number of matching instances in all statuses."""
         return sum(self.counts.values())
 
     @property
     def ended(self) -> int:
-        """How many of those shown, on all pages, can be purged."""
+        """The number of shown instances, on all pages, that can be purged."""
         status = self.wanted.status
         return sum(
             count for name, count in self.counts.items() if name in ENDED and status in (None, name)
@@ -44,12 +45,12 @@ class Listing:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether the query asks for anything but all top-level instances."""
+        """Whether the query limits the list beyond top-level instances."""
         return replace(self.wanted, top_level=True) != InstanceQuery()
 
 
 def parse_query(asked: Mapping[str, str], now: datetime) -> InstanceQuery:
-    """Return what a query asks for; whatever in it makes no sense asks for nothing."""
+    """Parse a query; invalid parameters are ignored."""
     status = asked.get("status")
     age = AGES.get(asked.get("created", ""))
     return InstanceQuery(
@@ -63,7 +64,7 @@ def parse_query(asked: Mapping[str, str], now: datetime) -> InstanceQuery:
 
 
 def moment_of(value: str) -> datetime | None:
-    """Read a time as ISO 8601 has it, in UTC unless it says otherwise; None for anything else."""
+    """Parse a time in ISO 8601, in UTC by default; None if it is invalid."""
     try:
         # Python 3.10 does not know the Z.
         moment = datetime.fromisoformat(value.removesuffix("Z"))
@@ -73,8 +74,8 @@ def moment_of(value: str) -> datetime | None:
         return None
 
 
-def listing_of(hub: HubView, asked: Mapping[str, str], now: datetime) -> Listing:
-    """Return the page of instances that a query asks for; a page past the end is the last."""
+def listing_of(hub: HubAdapter, asked: Mapping[str, str], now: datetime) -> Listing:
+    """Return the page of a query; a page past the end means the last one."""
     wanted, number = parse_query(asked, now), page_number(asked.get("page"))
     counts = hub.count_by_status(wanted)
     while True:

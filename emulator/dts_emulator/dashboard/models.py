@@ -1,4 +1,4 @@
-"""What the dashboard may see and do of a task hub: plain values, no protobuf, no locks."""
+"""The dashboard's view of a task hub: plain values without protobuf and locks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Protocol
 
 from durabletask.history import ExecutionStartedEvent, HistoryEvent
 from durabletask.task import FailureDetails
@@ -54,14 +53,14 @@ def datetime_of(time: int) -> datetime:
 
 
 class ActionRefusedError(Exception):
-    """An action cannot be done now; the message says why, in words for the user."""
+    """An action is rejected; the message tells the user why."""
 
 
 @dataclass(frozen=True)
 class InstanceQuery:
-    """Which instances a list shows; every limit that is set must hold.
+    """Selects the instances of a list; all conditions that are set must hold.
 
-    `search` is a part of the ID or of the orchestrator's name, in any case. `tag` is the key or
+    `search` is a part of the ID or the name, case-insensitive. `tag` is the key or
     the value of a tag, or key=value. Instances were created from `created_from` to just before
     `created_to`.
     """
@@ -76,11 +75,11 @@ class InstanceQuery:
 
 @dataclass(frozen=True)
 class InstanceView:
-    """One row of the list of orchestration instances. Times are in UTC and aware of it.
+    """One row of the list of orchestration instances. Times are in UTC, with a time zone.
 
     `children` is how many sub-orchestrations it has; `progress` counts its steps and theirs.
-    `problem` says why it cannot be read, where the state file is damaged.
-    `scheduled_start` is set if its client has asked for a later start.
+    `problem` says why it is unreadable, if the state file is damaged.
+    `scheduled_start` is set if its client has scheduled it.
     """
 
     instance_id: str
@@ -99,12 +98,12 @@ class InstanceView:
 
     @property
     def shown_name(self) -> str:
-        """The display name that its tags give it, or else the orchestrator's name."""
+        """The display name in its tags, else the orchestrator's name."""
         return display_name(self.tags, self.name)
 
     @property
     def shown_tags(self) -> Mapping[str, str]:
-        """Its tags without those of the platform."""
+        """Its tags without the platform's own."""
         return listed_tags(self.tags)
 
 
@@ -125,7 +124,7 @@ class InstanceDetail:
     `arrived` are the events that no turn has delivered, also those that came after a failure.
     `dispatch_times` holds for each activity (its number, when it was scheduled) when it was first
     and last sent to a worker; None where that is unknown, as in a history from a file.
-    `has_no_pending_task`: it runs, but nothing is to come of it by itself.
+    `has_no_pending_task`: it runs, but only an external event can wake it.
     """
 
     instance: InstanceView
@@ -141,7 +140,7 @@ class InstanceDetail:
 
     @property
     def trace_id(self) -> str | None:
-        """The trace that the instance belongs to, None where its client does not trace."""
+        """The ID of the instance's trace, None if its client does not trace."""
         started = next((e for e in self.history if isinstance(e, ExecutionStartedEvent)), None)
         if started is None or started.parent_trace_context is None:
             return None
@@ -151,7 +150,7 @@ class InstanceDetail:
 
 @dataclass(frozen=True)
 class EntityView:
-    """An entity: `waiting` are the operations that wait, `running` those that a worker has."""
+    """An entity: `waiting` are its queued operations, `running` those with a worker."""
 
     entity_id: str
     name: str
@@ -165,7 +164,7 @@ class EntityView:
 
 @dataclass(frozen=True)
 class HeldView:
-    """What a worker does of one kind: how many it holds, may hold (None: any), and has done."""
+    """A worker's work items of one kind: held, maximum (None: unlimited), and completed."""
 
     kind: str
     accepts: Sequence[str] | None
@@ -176,7 +175,7 @@ class HeldView:
 
 @dataclass(frozen=True)
 class WorkerView:
-    """A worker's stream; `silent_since`: since when it owes an answer, or has had nothing to do."""
+    """A worker's stream; `silent_since`: its last completion, or when it became idle or busy."""
 
     number: int
     peer: str
@@ -194,7 +193,7 @@ class WorkerView:
 
 @dataclass(frozen=True)
 class WaitingView:
-    """Work items of one name that no worker has taken; `accepted`: a connected one would."""
+    """Queued work items of one name; `accepted`: a connected worker accepts them."""
 
     kind: str
     name: str
@@ -206,9 +205,9 @@ class WaitingView:
 
 @dataclass(frozen=True)
 class Start:
-    """An orchestration that is to be started; `input` is JSON text, empty for none.
+    """The parameters of a new orchestration; `input` is JSON text, empty for none.
 
-    Without `start_at` it starts as soon as a worker takes it.
+    Without `start_at` it starts immediately.
     """
 
     name: str
@@ -217,77 +216,3 @@ class Start:
     version: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     start_at: datetime | None = None
-
-
-class HubView(Protocol):
-    """A task hub as the dashboard sees it. Every method may be called from any thread.
-
-    Actions on an unknown instance or entity raise KeyError; one that cannot be done raises
-    ActionRefusedError.
-    """
-
-    @property
-    def name(self) -> str:
-        """The task hub's name."""
-
-    def worker_count(self) -> int:
-        """How many workers are connected now."""
-
-    def waiting_work_items(self) -> int:
-        """How many work items no worker has taken yet."""
-
-    def workers(self) -> list[WorkerView]:
-        """Return the workers that are connected, the oldest first."""
-
-    def waiting(self) -> list[WaitingView]:
-        """Return the work items that wait for a worker, by kind and name."""
-
-    def count_by_status(self, wanted: InstanceQuery) -> dict[str, int]:
-        """How many of the wanted instances have each status, whatever status is wanted."""
-
-    def instances(
-        self, wanted: InstanceQuery, *, offset: int = 0, limit: int = 50
-    ) -> tuple[list[InstanceView], int]:
-        """Return a page of instances, newest first, and how many match in all."""
-
-    def instance(self, instance_id: str) -> InstanceDetail | None:
-        """One instance with its history, or None when there is none with this ID."""
-
-    def history_file(self, instance_id: str) -> str:
-        """Return an instance's history as the protocol has it in JSON."""
-
-    def entities(self, search: str, after: str, limit: int) -> list[EntityView]:
-        """Return entities by ID, those after `after` whose ID begins with `search`."""
-
-    def entity(self, entity_id: str) -> EntityView | None:
-        """One entity, or None when nothing is kept of it."""
-
-    def start(self, start: Start) -> str:
-        """Start an orchestration; return its instance's ID."""
-
-    def suspend(self, instance_id: str, reason: str) -> None:
-        """Suspend a running instance."""
-
-    def resume(self, instance_id: str, reason: str) -> None:
-        """Resume a suspended instance."""
-
-    def terminate(self, instance_id: str, reason: str) -> None:
-        """Terminate an instance that has not ended, and its sub-orchestrations."""
-
-    def rewind(self, instance_id: str, reason: str) -> None:
-        """Run the failed steps of a failed instance again."""
-
-    def restart(self, instance_id: str) -> str:
-        """Run an ended instance again under a new ID, with the same input; return that ID."""
-
-    def purge(self, instance_id: str) -> None:
-        """Forget an ended instance and its sub-orchestrations."""
-
-    def purge_all(self, wanted: InstanceQuery) -> int:
-        """Forget the wanted instances that have ended, and their sub-orchestrations; count them."""
-
-    def raise_event(self, instance_id: str, name: str, data: str) -> None:
-        """Send an external event; `data` is JSON text, empty for none."""
-
-    def signal(self, entity_id: str, operation: str, data: str) -> None:
-        """Signal an operation to an entity; `data` is JSON text, empty for none."""

@@ -41,13 +41,17 @@ class Pages:
         )
 
     def instances_json(self, request: Request) -> Response:
-        """Give the same page of instances to scripts."""
+        """Return the same page of instances as JSON."""
         hub = self._renderer.hub(request)
         found = listing_of(hub, request.query_params, datetime.now(timezone.utc))
-        return JSONResponse(json_twin.listing(hub, found.instances, found.pager, found.wanted))
+        return JSONResponse(
+            json_twin.listing(
+                hub.name, hub.worker_count(), found.counts, found.instances, found.pager
+            )
+        )
 
     def instance(self, request: Request) -> Response:
-        """Show one instance; an ID that ends in .json wins over the JSON twin of another."""
+        """Show one instance; an ID that ends in .json takes precedence over another's JSON page."""
         hub, instance_id = self._renderer.hub(request), request.path_params["instance_id"]
         as_json = wants_json(request)
         detail = hub.instance(instance_id)
@@ -59,7 +63,7 @@ class Pages:
         steps = steps_of_detail(detail)
         if as_json:
             return JSONResponse(json_twin.instance(detail, steps))
-        path = failure_path(hub, detail, steps) if detail.failure else []
+        path = failure_path(hub.name, hub.instance, detail, steps) if detail.failure else []
         now = datetime.now(timezone.utc)
         page = InstancePage(detail, steps, request.query_params, now, path)
         return self._renderer.page(
@@ -73,7 +77,7 @@ class Pages:
         return [action for action, statuses in ALLOWED.items() if status in statuses]
 
     def history_file(self, request: Request) -> Response:
-        """Give an instance's history as a file, in the protocol's JSON form."""
+        """Return an instance's history as a file, in the protocol's JSON form."""
         hub, instance_id = self._renderer.hub(request), request.path_params["instance_id"]
         with http_errors(f"instance {instance_id}"):
             content = hub.history_file(instance_id)
@@ -82,7 +86,7 @@ class Pages:
         return Response(content, media_type="application/json", headers=headers)
 
     def workers(self, request: Request) -> Response:
-        """Show the workers of a task hub, and the work that waits for one."""
+        """Show the workers of a task hub, and its queued work items."""
         hub = self._renderer.hub(request)
         workers, waiting = hub.workers(), hub.waiting()
         if wants_json(request):
@@ -92,7 +96,7 @@ class Pages:
         )
 
     def as_in_docker(self, request: Request) -> Response:
-        """Lead from the address that the Docker emulator's dashboard has to ours."""
+        """Redirect a URL of the Docker emulator's dashboard."""
         path = request.path_params
         instance_id = path.get("instance_id")
         return RedirectResponse(

@@ -13,16 +13,16 @@ from dts_emulator.engine.model import Instance, StepCounts, Summary
 from dts_emulator.engine.step_counts import StepCounter, summarize
 from dts_emulator.store import Store
 
-# How many instances' counts are remembered; beyond, the longest known are counted anew.
+# The number of cached counters; beyond it, the oldest is dropped.
 REMEMBERED = 4096
 
-# Before so many steps have ended, nobody can say how long the rest will take.
+# The number of ended steps from which the remaining time is estimated.
 _FEW = 10
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The counts of one kind of step; `words` say them, the widths of the bar are in percent."""
+    """The counts of steps, also as text in `words`; widths of the bar are in percent."""
 
     finished: int
     failed: int
@@ -31,17 +31,17 @@ class Progress:
 
     @property
     def done_width(self) -> float:
-        """How much of the bar is done well."""
+        """The successful part of the bar."""
         return round((self.finished - self.failed) / self.total * 100, 2)
 
     @property
     def failed_width(self) -> float:
-        """How much of the bar has failed."""
+        """The failed part of the bar."""
         return round(self.failed / self.total * 100, 2)
 
 
 def progress_of(view: InstanceView, now: datetime) -> Progress | None:
-    """Return how far an instance is, None where nothing can be counted."""
+    """Return the progress of an instance, None if there are no steps."""
     counts = view.progress
     if counts is None:
         return None
@@ -95,17 +95,16 @@ def _pace(counts: StepCounts, finished: int, total: int, now: datetime) -> str:
 
 
 def throughput(counts: StepCounts) -> str:
-    """Say how many steps an ended run has done per second, nothing where that says nothing."""
+    """Return the steps per second of an ended run, empty if too short to be meaningful."""
     seconds = (counts.last_at - counts.first_at) / 1e9
     finished = counts.done.total() + counts.failed.total()
     return text.rate(finished / seconds) if seconds >= 1 and finished >= _FEW else ""
 
 
 class TreeProgress:
-    """Counts the steps of the instances in a store, through their sub-orchestrations.
+    """Counts the steps of the instances in a store, including their descendants.
 
-    It remembers what it has counted, so that looking again costs only what is new. Called under
-    the task hub's lock.
+    It caches counters, so that a refresh reads only new events. Called under the task hub's lock.
     """
 
     def __init__(self, store: Store) -> None:
@@ -132,7 +131,7 @@ class TreeProgress:
         return whole
 
     def summary(self, instance: Instance) -> Summary:
-        """Return what is known of an instance without its sub-orchestrations."""
+        """Return the summary of an instance without its sub-orchestrations."""
         key = instance.instance_id, instance.execution_id
         if instance.summary is not None:
             self._under_way.pop(key, None)
@@ -144,5 +143,5 @@ class TreeProgress:
                 del self._under_way[next(iter(self._under_way))]
         try:
             return summarize(instance, counter)
-        except UnavailableError:  # A damaged record hides no page of others.
+        except UnavailableError:  # A damaged record must not hide a page with others.
             return Summary(StepCounts(), None)

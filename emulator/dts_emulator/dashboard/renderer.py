@@ -1,7 +1,8 @@
-"""What every page needs: the task hubs, the templates, and how errors are shown."""
+"""Renders pages and errors, and reads forms."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -16,40 +17,41 @@ from starlette.responses import JSONResponse, Response
 from starlette.templating import Jinja2Templates
 
 from dts_emulator.dashboard import links, text
-from dts_emulator.dashboard.models import STATUSES, ActionRefusedError, HubView
+from dts_emulator.dashboard.hub_adapter import HubAdapter
+from dts_emulator.dashboard.models import STATUSES, ActionRefusedError
 from dts_emulator.dashboard.progress import progress_of
 
 DONE = {
-    "suspend": "Asked to suspend.",
-    "resume": "Asked to resume.",
-    "terminate": "Asked to terminate.",
-    "rewind": "Asked to rewind: the failed steps run again.",
+    "suspend": "Suspend requested.",
+    "resume": "Resume requested.",
+    "terminate": "Terminate requested.",
+    "rewind": "Rewind requested: the failed steps run again.",
     "restart": "Restarted: this is the new instance.",
-    "purge": "The instance is purged.",
-    "raise_event": "The event is sent.",
+    "purge": "Instance purged.",
+    "raise_event": "Event sent.",
     "start": "Started: this is the new instance.",
-    "signal": "The signal is sent.",
-    "pause_schedule": "Asked to pause the schedule.",
-    "resume_schedule": "Asked to resume the schedule.",
-    "delete": "Asked to delete the schedule.",
+    "signal": "Signal sent.",
+    "pause_schedule": "Pause requested.",
+    "resume_schedule": "Resume requested.",
+    "delete": "Delete requested.",
 }
-"""Each action, with what the next page says once it is done."""
+"""The notice on the next page, by action."""
 
-# An input of 1 MiB, with three bytes for each as forms write what is no letter, and the rest.
+# An input of 1 MiB, percent-encoded with three bytes for each, and the other fields.
 MAX_FORM_BYTES = 4 * 1024 * 1024
 MAX_FIELDS = 20
 
 
 class Renderer:
-    """The task hubs and the templates that show them; `read_only`: without any action."""
+    """The task hubs and their templates; `read_only`: without actions."""
 
-    def __init__(self, hubs: Mapping[str, HubView], *, read_only: bool) -> None:
+    def __init__(self, hubs: Mapping[str, HubAdapter], *, read_only: bool) -> None:
         self.hubs = hubs
         self.read_only = read_only
         self._templates = Jinja2Templates(env=_environment())
 
-    def hub(self, request: Request) -> HubView:
-        """Return the task hub that an address names; HTTPException 404 if there is none."""
+    def hub(self, request: Request) -> HubAdapter:
+        """Return the task hub of a URL; HTTPException 404 if it does not exist."""
         name = request.path_params["hub"]
         if name not in self.hubs:
             raise HTTPException(404, f"There is no task hub {name}.")
@@ -69,14 +71,14 @@ class Renderer:
         return self._templates.TemplateResponse(request, template, context, status_code)
 
     def error(self, request: Request, error: Exception) -> Response:
-        """Say what is wrong, as a page or as JSON."""
+        """Show an error, as a page or as JSON."""
         assert isinstance(error, HTTPException)
         if wants_json(request) or request.url.path.endswith(".json"):
             return JSONResponse({"error": error.detail}, error.status_code)
         return self.page(request, "error.html", error.status_code, error=error)
 
     def unavailable(self, request: Request, error: Exception) -> Response:
-        """Say that the state file cannot be read, as a page or as JSON."""
+        """Show that the state file cannot be read, as a page or as JSON."""
         return self.error(request, HTTPException(503, str(error)))
 
 
@@ -88,7 +90,7 @@ def _notice(asked: Mapping[str, str]) -> str | None:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """Return the fields of a form that was sent, the last value of each."""
+    """Return the fields of a form, the last value of each."""
     body = await body_of(request, MAX_FORM_BYTES)
     try:
         fields = parse_qs(
@@ -100,18 +102,26 @@ async def form_of(request: Request) -> dict[str, str]:
 
 
 async def body_of(request: Request, limit: int) -> bytes:
-    """Return what was sent; HTTPException 413 where that is more than `limit` bytes."""
+    """Return the request body; HTTPException 413 if it exceeds `limit` bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise HTTPException(413, f"What is sent may have at most {limit:,} bytes.")
+            raise HTTPException(413, f"The request body has more than {limit:,} bytes.")
     return bytes(body)
+
+
+def check_json(content: str, what: str) -> None:
+    """Reject text that is neither JSON nor empty; `what` names it for the user."""
+    try:
+        json.loads(content or "null")
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"{what} is not JSON: {error}.") from error
 
 
 @contextmanager
 def http_errors(what: str) -> Iterator[None]:
-    """Turn what a task hub refuses into an error page; `what` is the thing acted upon."""
+    """Convert a task hub's errors into error pages; `what` names the subject."""
     try:
         yield
     except KeyError:
@@ -121,7 +131,7 @@ def http_errors(what: str) -> Iterator[None]:
 
 
 def wants_json(request: Request) -> bool:
-    """Return whether a script asks, not a browser."""
+    """Return whether the request comes from a script, not a browser."""
     accepted = request.headers.get("accept", "")
     return "application/json" in accepted and "text/html" not in accepted
 

@@ -28,7 +28,7 @@ _OPERATIONS = (PAUSE_SCHEDULE, RESUME_SCHEDULE, DELETE_OPERATION)
 
 @dataclass(frozen=True)
 class ScheduleView:
-    """A schedule: what it starts, how often, and when next. `waiting` operations wait for it."""
+    """A schedule: its orchestrator, interval and next run. `waiting`: its queued operations."""
 
     schedule_id: str
     entity_id: str
@@ -65,14 +65,14 @@ class SchedulePages:
         hub, form = self._renderer.hub(request), await form_of(request)
         operation, entity_id = form.get("action", ""), form.get("entity_id", "")
         if operation not in _OPERATIONS or not entity_id.startswith(f"@{ENTITY_NAME}@"):
-            raise HTTPException(400, "There is no such action.")
+            raise HTTPException(400, "Unknown action.")
         with http_errors(f"schedule {entity_id}"):
             await run_in_threadpool(hub.signal, entity_id, operation, "")
         return RedirectResponse(f"{schedules_path(hub.name)}?done={operation}", status_code=303)
 
 
 def _schedules(entities: Iterable[EntityView]) -> Iterator[ScheduleView]:
-    """Yield the entities that are schedules; another program's entity may have the same name."""
+    """Yield the schedules among entities; another program's entity may have the same name."""
     for entity in entities:
         try:
             state = ScheduleState.from_json(json.loads(entity.state or "null")).to_description()
@@ -94,7 +94,7 @@ def _schedules(entities: Iterable[EntityView]) -> Iterator[ScheduleView]:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """Return a time with its zone: the SDK takes one without for UTC."""
+    """Return a time with its zone, which the SDK omits for UTC."""
     if moment is None or moment.tzinfo is not None:
         return moment
     return moment.replace(tzinfo=timezone.utc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import fields
@@ -17,11 +18,12 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
 
+from dts_emulator.dashboard.models import ORCHESTRATION_STATUSES
 from dts_emulator.engine.events import event_type
 
 _BASE = {"event_id", "timestamp"}
 
-# Where the protocol's name of a field is not the SDK's in camelCase.
+# Fields whose protocol name is not the SDK's name in camelCase.
 _NAMES = {"span_id": "spanID", "orchestration_span_id": "orchestrationSpanID"}
 
 _CLASSES: dict[str, Any] = {
@@ -34,7 +36,7 @@ _CLASSES: dict[str, Any] = {
 def public_event(event: pb.HistoryEvent) -> history.HistoryEvent:
     """Return a history event as the SDK's public class of it."""
     kind = event_type(event)
-    # genericEvent is the one kind whose name has the class's ending already.
+    # genericEvent is the only type whose name already has the suffix.
     name = f"{kind[0].upper()}{kind[1:]}".removesuffix("Event")
     public: Any = getattr(history, f"{name}Event")
     made: history.HistoryEvent = public(
@@ -43,6 +45,28 @@ def public_event(event: pb.HistoryEvent) -> history.HistoryEvent:
         **_values(getattr(event, kind), public, _BASE),
     )
     return made
+
+
+def type_name(event: history.HistoryEvent) -> str:
+    """Name an event as the Durable Task protocol does: TaskScheduled."""
+    return type(event).__name__.removesuffix("Event")
+
+
+def event_fields(event: history.HistoryEvent) -> dict[str, str]:
+    """Return the set fields of an event as text, without its time."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, default=str)
+        for name, value in named_status(event.to_dict()).items()
+        if value is not None and name != "timestamp" and (name, value) != ("event_id", -1)
+    }
+
+
+def named_status(fields: dict[str, Any]) -> dict[str, Any]:
+    """Replace the protocol's status numbers by names."""
+    return {
+        name: ORCHESTRATION_STATUSES.get(value, value) if name == "orchestration_status" else value
+        for name, value in fields.items()
+    }
 
 
 def failure_of(failure: pb.TaskFailureDetails | None) -> FailureDetails | None:
@@ -79,7 +103,7 @@ def _property(value: Value) -> Any:
 
 
 def _values(message: Message, kind: type[Any], without: set[str]) -> dict[str, Any]:
-    """Return the values of a dataclass's fields, read off the message that it stands for."""
+    """Return the values of a dataclass's fields from the corresponding message."""
     return {
         field.name: _value(message, _protocol_name(field.name))
         for field in fields(kind)

@@ -1,4 +1,4 @@
-"""The page that starts an orchestration, empty or filled with what an earlier one was given."""
+"""The page that starts an orchestration, empty or filled from an earlier instance."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from dts_emulator.dashboard.actions import check_json
+from dts_emulator.dashboard.hub_adapter import HubAdapter
 from dts_emulator.dashboard.links import instance_path
 from dts_emulator.dashboard.listing import moment_of
-from dts_emulator.dashboard.models import HubView, InstanceQuery, Start
-from dts_emulator.dashboard.renderer import Renderer, form_of, http_errors
+from dts_emulator.dashboard.models import InstanceQuery, Start
+from dts_emulator.dashboard.renderer import Renderer, check_json, form_of, http_errors
 
 _FIELDS = ("name", "input", "instance_id", "version", "start_at", "tags")
 
 
 class StartPage:
-    """Shows the form, and starts what it describes."""
+    """Shows the form, and starts the orchestration."""
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
 
     def show(self, request: Request) -> Response:
-        """Show the form; `from` in the query names the instance that it is filled from."""
+        """Show the form, filled from the instance that `from` in the query names."""
         hub = self._renderer.hub(request)
         if self._renderer.read_only:
             raise HTTPException(403, "This dashboard is read-only.")
-        given = _given_to(hub, request.query_params.get("from", ""))
+        given = _form_from(hub, request.query_params.get("from", ""))
         return self._form(request, hub, given)
 
     async def post(self, request: Request) -> Response:
-        """Start an orchestration; where that cannot be, show the form again and say why."""
+        """Start an orchestration; on an error, show it with the form."""
         hub, form = self._renderer.hub(request), await form_of(request)
         try:
             start = _start(form)
@@ -47,7 +47,7 @@ class StartPage:
     def _form(
         self,
         request: Request,
-        hub: HubView,
+        hub: HubAdapter,
         form: Mapping[str, str],
         error: HTTPException | None = None,
     ) -> Response:
@@ -70,7 +70,7 @@ def _start(form: Mapping[str, str]) -> Start:
     wanted = form.get("start_at", "").strip()
     start_at = moment_of(wanted)
     if wanted and start_at is None:
-        raise HTTPException(400, f"The scheduled start {wanted!r} is not a time: 2026-11-30T08:00.")
+        raise HTTPException(400, f"Invalid scheduled start {wanted!r}: expected 2026-11-30T08:00.")
     return Start(
         name=name,
         input=given,
@@ -86,13 +86,13 @@ def _tags(text: str) -> dict[str, str]:
     for line in filter(None, map(str.strip, text.splitlines())):
         key, separator, value = line.partition("=")
         if not (key.strip() and separator):
-            raise HTTPException(400, f"A tag is written key=value, one a line; not {line!r}.")
+            raise HTTPException(400, f"Invalid tag {line!r}: write one key=value pair per line.")
         tags[key.strip()] = value.strip()
     return tags
 
 
-def _given_to(hub: HubView, instance_id: str) -> dict[str, str]:
-    """Return the form as it was for an earlier instance, without its ID, which is taken."""
+def _form_from(hub: HubAdapter, instance_id: str) -> dict[str, str]:
+    """Return the form for an earlier instance, without its ID, which is in use."""
     detail = hub.instance(instance_id) if instance_id else None
     if detail is None:
         return {}
@@ -105,8 +105,8 @@ def _given_to(hub: HubView, instance_id: str) -> dict[str, str]:
     }
 
 
-def _known_names(hub: HubView) -> list[str]:
-    """Return the orchestrators that the workers list, and those that have run of late."""
+def _known_names(hub: HubAdapter) -> list[str]:
+    """Return the orchestrators in workers' filters, and recently used ones."""
     listed = {
         name
         for worker in hub.workers()

@@ -1,4 +1,4 @@
-"""What a run consists of, as the dashboard shows it: steps, and the attempts at each."""
+"""The steps of a run as the dashboard shows them, and their attempts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from durabletask.task import FailureDetails
 WAITING, RUNNING, COMPLETED = "WAITING", "RUNNING", "COMPLETED"
 FAILED, UNFINISHED = "FAILED", "UNFINISHED"
 STEP_STATUSES = (WAITING, RUNNING, COMPLETED, FAILED, UNFINISHED)
-"""A step's statuses. WAITING: no worker has been given it yet. UNFINISHED: its instance ended
-first, so it never will."""
+"""A step's statuses. WAITING: not dispatched to a worker yet. UNFINISHED: its instance ended before
+it did."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at a step, from being scheduled to its answer.
+    """One attempt at a step, from its schedule to its answer.
 
-    `dispatched_at` is when a worker was given it, None before that; `again_at` when another one was
-    given it because the first was lost. `is_queued`: it is work for a worker, and these times
-    are known; anything else runs from when it was scheduled.
+    `dispatched_at` is when it was sent to a worker, None before that; `again_at` when it was sent
+    to another one because the first was lost. `is_queued`: a worker runs it, and these times are
+    known; any other step runs from when it was scheduled.
     """
 
     scheduled_at: datetime
@@ -42,7 +42,7 @@ class Attempt:
 
     @property
     def ran_from(self) -> datetime | None:
-        """When the run that counts began: the last one."""
+        """When the last, decisive run began."""
         if self.again_at is None or (self.ended_at and self.again_at > self.ended_at):
             return self.begun_at
         return self.again_at
@@ -66,12 +66,12 @@ class Step:
 
     @property
     def shown_name(self) -> str:
-        """The display name that its tags give it, or else its name."""
+        """The display name in its tags, else its name."""
         return self.display_name or self.name
 
     @property
     def scheduled_at(self) -> datetime:
-        """When it was first asked for."""
+        """When it was first scheduled."""
         return self.attempts[0].scheduled_at
 
     @property
@@ -91,7 +91,7 @@ class Step:
 
     @property
     def waited(self) -> timedelta | None:
-        """How long its attempts waited for a worker; None while it waits, or where nobody knows."""
+        """How long its attempts waited for a worker; None while it waits, or if unknown."""
         if not all(a.is_queued and a.begun_at for a in self.attempts):
             return None
         return _total((a.scheduled_at, a.begun_at) for a in self.attempts)
@@ -105,6 +105,6 @@ class Step:
 
 
 def _total(spans: Iterable[tuple[datetime | None, datetime | None]]) -> timedelta:
-    """Add up spans of time; one that runs backwards, as clocks may be set back, has no length."""
+    """Add up durations; negative ones, after a clock was set back, count as zero."""
     lengths = (max(end - start, timedelta(0)) for start, end in spans if start and end)
     return sum(lengths, timedelta(0))

@@ -1,4 +1,4 @@
-"""Words and numbers as people read them: durations, times, JSON, excerpts of long values."""
+"""Formats values for readers: durations, times, JSON, excerpts of long values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 EXCERPT = 600
-"""A value longer than this is cut until the reader asks for all of it."""
+"""A longer value is cut, with a link to all of it."""
 
 MAX_DEPTH = 32
-"""JSON that is nested deeper stays as it came: indented, it would be longer than it is deep."""
+"""JSON that is nested more deeply stays unformatted."""
 
 MAX_GROWTH = 4
-"""Nor is it laid out if that makes it more than so many times as long."""
+"""Nor is it indented if that makes it longer by more than this factor."""
 
 _ALWAYS = 20_000
 _WIDTH = 80
@@ -24,7 +24,7 @@ _WIDTH = 80
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A value as shown, and its length when only the beginning is."""
+    """A value as shown, and its full length if it is cut."""
 
     text: str
     cut_from: int | None = None
@@ -48,7 +48,7 @@ def duration(value: timedelta | None) -> str:
 
 
 def axis_label(value: timedelta) -> str:
-    """Format a round duration without the zeros that say how exact it is: 1.5 s, 2 s."""
+    """Format a round duration without trailing zeros: 1.5 s, 2 s."""
     number, unit = duration(value).split(" ", 1)
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
 
@@ -75,7 +75,7 @@ def time_of_day(value: datetime) -> str:
 
 
 def about(value: timedelta) -> str:
-    """Format a time to come, no more exact than anybody can know: 1 s, 23 s, 5 min 10 s."""
+    """Format an estimated duration: 1 s, 23 s, 5 min 10 s."""
     seconds = max(1, round(value.total_seconds()))
     return f"{seconds} s" if seconds < 60 else duration(timedelta(seconds=seconds))
 
@@ -86,41 +86,50 @@ def count(number: int, noun: str = "") -> str:
 
 
 def excerpt(value: str, *, whole: bool, length: int = EXCERPT) -> Excerpt:
-    """Lay a value out for reading; a long one is only cut, as JSON cannot be laid out in part."""
+    """Format a value; a long one is cut without formatting, which needs all of its JSON."""
     if whole or len(value) <= length:
         return Excerpt(pretty(value))
     return Excerpt(value[:length], cut_from=len(value))
 
 
 def pretty(value: str) -> str:
-    """Lay JSON text out with as few lines as fit the width; other text stays as it is."""
+    """Indent JSON text that does not fit on a line; other text is unchanged."""
     try:
-        # Numbers stay as they were written: 1.50 and 10**400 are not for us to round.
-        laid_out = _laid_out(parsed(value, MAX_DEPTH, parse_float=_Number, parse_int=_Number))
+        found = parsed(value, MAX_DEPTH, parse_float=_exact)
     except ValueError:
         return value
-    return laid_out if len(laid_out) <= max(MAX_GROWTH * len(value), _ALWAYS) else value
+    line = json.dumps(found, ensure_ascii=False)
+    shown = line if len(line) <= _WIDTH else json.dumps(found, ensure_ascii=False, indent=2)
+    return shown if len(shown) <= max(MAX_GROWTH * len(value), _ALWAYS) else value
+
+
+def _exact(number: str) -> float:
+    """Parse a number; reject 1.50 and 1e400, which would be printed differently."""
+    value = float(number)
+    if repr(value) != number:
+        raise ValueError(f"{number} would be shown as {value}")
+    return value
 
 
 def parsed(value: str, max_depth: int, **options: Any) -> Any:
-    """Return the value behind a JSON text that a page can show; `options` are those of json.loads.
+    """Parse JSON text that a page can show; `options` are those of json.loads.
 
     Raises:
-        ValueError: it is no JSON, is nested too deep, or holds half a character.
+        ValueError: it is invalid, nested too deeply, or contains half a surrogate pair.
     """
     try:
         found = json.loads(value, **options)
     except RecursionError:
-        raise ValueError("It is nested too deep.") from None
+        raise ValueError("It is nested too deeply.") from None
     level = [found]
     for _ in range(max_depth):
         level = [part for one in level for part in _parts(one) if isinstance(part, (list, dict))]
         if not level:
             break
     else:
-        raise ValueError(f"It is nested more than {max_depth} deep.")
+        raise ValueError(f"It is nested more than {max_depth} levels deep.")
     if "\\ud" in value.lower():
-        # Half a surrogate pair is valid in JSON, and cannot be sent to any browser.
+        # Half a surrogate pair is valid in JSON, but not in UTF-8.
         json.dumps(found, ensure_ascii=False).encode()
     return found
 
@@ -132,7 +141,7 @@ def _parts(value: object) -> Iterable[object]:
 
 
 def one_line(value: str | None, length: int) -> str:
-    """Shorten a value to one line of at most that many characters."""
+    """Shorten a value to one line of at most `length` characters."""
     if value is None:
         return ""
     line = " ".join(value[: 2 * length].split())
@@ -143,50 +152,18 @@ def short_label(value: str | None, length: int) -> str:
     """Shorten a value as `one_line` does; an object is named by its members: first 1, last 9."""
     if value is not None and value.startswith("{") and len(value) <= EXCERPT:
         with suppress(ValueError):
-            members = parsed(value, MAX_DEPTH, parse_float=_Number, parse_int=_Number)
-            value = ", ".join(f"{key} {_laid_out(member)}" for key, member in members.items())
+            members = parsed(value, MAX_DEPTH, parse_float=_exact)
+            value = ", ".join(
+                f"{key} {json.dumps(member, ensure_ascii=False)}" for key, member in members.items()
+            )
     return one_line(value, length)
 
 
 def as_json(value: object) -> str:
-    """Format a plain value as JSON; a text stays as it is."""
+    """Format a plain value as JSON; text is unchanged."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def rate(per_second: float) -> str:
     """Format 812/s, 0.8/s."""
     return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s"
-
-
-class _Number(str):
-    """A JSON number, digit for digit."""
-
-
-def _laid_out(value: object) -> str:
-    if isinstance(value, _Number):
-        return value
-    if isinstance(value, list) and value:
-        return _bracketed("[", [_laid_out(item) for item in value], "]")
-    if isinstance(value, dict) and value:
-        pairs = [f"{_laid_out(key)}: {_laid_out(item)}" for key, item in value.items()]
-        return _bracketed("{", pairs, "}")
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _bracketed(opening: str, parts: list[str], closing: str) -> str:
-    one_line = opening + ", ".join(parts) + closing
-    if len(one_line) <= _WIDTH and "\n" not in one_line:
-        return one_line
-    body = ",\n".join(_flowed(parts) if max(map(len, parts)) <= _WIDTH // 8 else parts)
-    return f"{opening}\n  " + body.replace("\n", "\n  ") + f"\n{closing}"
-
-
-def _flowed(parts: list[str]) -> list[str]:
-    """Short parts, as many to a line as fit."""
-    lines = [parts[0]]
-    for part in parts[1:]:
-        if len(lines[-1]) + len(part) < _WIDTH:
-            lines[-1] += f", {part}"
-        else:
-            lines.append(part)
-    return lines

@@ -1,4 +1,4 @@
-"""Turns an instance's history events into steps: what ran, when, with what and how it ended.
+"""Converts an instance's history events into steps.
 
 Pure functions over the SDK's public event classes; no I/O and no web framework.
 """
@@ -37,11 +37,11 @@ def steps_of(
     dispatch_times: DispatchTimes | None = None,
     started: Started | None = None,
 ) -> list[Step]:
-    """Return the steps in the order in which they were scheduled; `ended`: the instance has.
+    """Return the steps in the order in which they were scheduled.
 
     A retry of the Python SDK schedules the same event ID again after a timer: these attempts
-    become one step, and the timer between them is no step of its own. Until that happens the
-    history cannot tell whether a failed step will be retried, so it counts as failed.
+    become one step, without the timer between them. Until then, the history does not show whether
+    a failed step will be retried, so it counts as failed.
 
     Args:
         history: the events.
@@ -61,7 +61,7 @@ def steps_of(
 
 
 class _Reader:
-    """Walks a history once and remembers which step each answer belongs to."""
+    """Reads a history once and matches answers with steps."""
 
     def __init__(self, dispatch_times: DispatchTimes | None, started: Started) -> None:
         self._dispatch_times = dispatch_times
@@ -74,7 +74,7 @@ class _Reader:
 
     @singledispatchmethod
     def read(self, event: h.HistoryEvent) -> None:
-        """Take in the next event; those without a rule of their own make no step."""
+        """Process the next event; types without a rule create no step."""
 
     @read.register
     def _(self, _event: h.OrchestratorStartedEvent) -> None:
@@ -122,7 +122,7 @@ class _Reader:
 
     @read.register
     def _(self, event: h.TimerCreatedEvent) -> None:
-        # A history from a file may lack any field.
+        # Any field may be missing in a history from a file.
         due = json.dumps(event.fire_at.isoformat()) if event.fire_at else None
         self._start(event.event_id, event, "timer", "timer", due)
         self._turn_of[event.event_id] = self._turn
@@ -179,7 +179,7 @@ class _Reader:
         self._finish("suspension", event, None)
 
     def _queued(self, event: h.TaskScheduledEvent) -> Attempt:
-        """Return the attempt at an activity, with the times when workers were given it."""
+        """Return the attempt at an activity, with its dispatch times."""
         if self._dispatch_times is None:
             return Attempt(event.timestamp)
         first, last = self._dispatch_times.get((event.event_id, event.timestamp), (None, None))
@@ -227,7 +227,7 @@ class _Reader:
         self._answer(key, COMPLETED, ended_at=event.timestamp, output=output)
 
     def _fail(self, key: int | str, event: h.HistoryEvent, failure: FailureDetails | None) -> None:
-        failure = failure or FailureDetails("The history does not say why.", "Unknown", None)
+        failure = failure or FailureDetails("The history gives no reason.", "Unknown", None)
         self._answer(key, FAILED, ended_at=event.timestamp, failure=failure)
         self._turn_of[key] = self._turn
 
@@ -264,7 +264,7 @@ class _Reader:
         return self.steps[self._index[key]] if key in self._index else None
 
     def _forget_retry_timer(self, key: int | str) -> None:
-        """Drop the timer that was made in the turn of the failure and fired in this one."""
+        """Drop the timer that was created in the turn of the failure and fired in this one."""
         fired = self._fired.get((self._turn_of[key], self._turn))
         if fired:
             self.steps[fired.popleft()] = None

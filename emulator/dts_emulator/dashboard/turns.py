@@ -1,6 +1,6 @@
-"""The history in the protocol's order: in turns of the orchestrator, one line for each turn.
+"""The history by turns of the orchestrator, one line for each turn.
 
-A turn begins when a worker is given it. The events that it delivers have arrived before that.
+A turn begins when it is dispatched; its events arrived before that.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from itertools import groupby
 
 from durabletask.history import HistoryEvent
 
-from dts_emulator.dashboard.json_twin import event_fields, event_type
 from dts_emulator.dashboard.models import InstanceDetail
+from dts_emulator.dashboard.sdk_history import event_fields, type_name
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One history event; `turn`: which turn had begun by then, `arrived`: none has taken it in."""
+    """A history event; `turn`: the current turn, `arrived`: no turn has processed it yet."""
 
     number: int
     turn: int
@@ -28,8 +28,8 @@ class Entry:
 
     @property
     def type(self) -> str:
-        """What has happened, as the protocol names it."""
-        return event_type(self.event)
+        """The event type in the protocol."""
+        return type_name(self.event)
 
     @property
     def timestamp(self) -> datetime:
@@ -38,16 +38,16 @@ class Entry:
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """What it carries."""
+        """Its fields."""
         return event_fields(self.event)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """The events from one turn's beginning to the next's, as far as a page shows them.
+    """The events of a turn on one page.
 
-    `counts` tells how many there are of each type in the whole turn; `is_continued`: the page
-    before has shown its beginning.
+    `counts` has the number of each type in the whole turn; `is_continued`: its beginning is on
+    the previous page.
     """
 
     number: int
@@ -62,12 +62,12 @@ class Turn:
 
 
 def log_of(detail: InstanceDetail) -> list[Entry]:
-    """Return all events of an instance; those that no turn has delivered belong to the next one."""
+    """Return all events of an instance; unprocessed ones belong to the next turn."""
     log: list[Entry] = []
     turn = 0
     for event in detail.history:
-        turn += event_type(event) == "OrchestratorStarted"
-        # What came before the first turn, the instance's own start, belongs to it.
+        turn += type_name(event) == "OrchestratorStarted"
+        # Earlier events, such as the start of the instance, belong to the first turn.
         log.append(Entry(len(log) + 1, max(turn, 1), event, arrived=False))
     for event in detail.arrived:
         log.append(Entry(len(log) + 1, turn + 1, event, arrived=True))

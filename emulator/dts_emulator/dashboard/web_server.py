@@ -1,4 +1,4 @@
-"""Serves a web application on a thread of its own, on a socket that is taken before it starts."""
+"""Serves a web application on a thread of its own; the socket is bound before it starts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-NO_CONNECTION = "The dashboard takes no connection for now: %s"
+NO_CONNECTION = "The dashboard accepts no connections at present: %s"
 
 logger = logging.getLogger("emulator")
 
-# More connections are closed at once: a browser keeps six.
+# Further connections are closed immediately; a browser keeps six.
 MAX_CONNECTIONS = 100
 
-# How long a connection has to send a whole request.
+# The time limit for a complete request.
 REQUEST_SECONDS = 10.0
 
-# asyncio takes as many connections at a time, and complains of each that it has no room for.
+# asyncio accepts this many connections at a time, and reports each that fails.
 BACKLOG = 16
 
 COMPLAINT_SECONDS = 60.0
@@ -33,7 +33,7 @@ class WebServer:
     """Serves `app` on `host` and `port` (0 = any) until it is stopped.
 
     Raises:
-        OSError: the port cannot be listened on.
+        OSError: listening on the port failed.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
@@ -63,12 +63,12 @@ class WebServer:
 
 
 class _BoundedProtocol(H11Protocol):
-    """A connection that is closed if there are too many, or if it takes too long to ask."""
+    """A connection that is closed if there are too many, or if its request takes too long."""
 
     _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start the time limit of the first request."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
@@ -76,7 +76,7 @@ class _BoundedProtocol(H11Protocol):
             self._begin_limit()
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of a request; once it is whole, the time belongs to its answer."""
+        """Receive a part of a request; the time limit ends once it is complete."""
         self._begin_limit()
         super().data_received(data)
         asked = self.cycle
@@ -84,7 +84,7 @@ class _BoundedProtocol(H11Protocol):
             self._end_limit()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Cancel the time limit."""
         self._end_limit()
         super().connection_lost(exc)
 
@@ -99,7 +99,7 @@ class _BoundedProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Says once a minute, in one line, that there is no room for another connection."""
+    """Logs at most once a minute, in one line, that it accepts no connections."""
 
     _complained_at = -COMPLAINT_SECONDS
 
@@ -124,7 +124,7 @@ def _listen(host: str, port: int) -> socket.socket:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
-            # Lets a restart take the port at once; a port that is listened on stays taken.
+            # Lets a restart reuse the port immediately; a port with a listener stays in use.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)

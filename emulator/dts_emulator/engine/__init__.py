@@ -1,5 +1,5 @@
-"""What orchestration instances and entities are, and how they change: data and pure functions.
+"""The state and the rules of orchestration instances and entities: data and pure functions.
 
-No clock, thread, lock, gRPC or SQL: the time is passed in (nanoseconds since 1970, UTC), and what
-has to happen elsewhere comes out as a list of effects, which the task hub carries out.
+No clock, thread, lock, gRPC or SQL: callers pass the time in (nanoseconds since 1970, UTC), and
+the rules return a list of effects, which the task hub applies.
 """

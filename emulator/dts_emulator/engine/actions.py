@@ -1,4 +1,4 @@
-"""What an orchestrator asks for in a turn, each action a small rule of its own."""
+"""The actions that an orchestrator requests in a turn, one rule for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dts_emulator.engine.recovery import offer_activity, timer_of
 
 
 def apply_action(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
-    """Record one action in the history and return what it causes; unknown ones cause nothing."""
+    """Record one action in the history and return its effects; ignore unknown ones."""
     rule = _RULES.get(action.WhichOneof("orchestratorActionType") or "")
     return rule(instance, action, now) if rule is not None else []
 
@@ -50,7 +50,7 @@ def create_timer(instance: Instance, action: pb.OrchestratorAction, now: int) ->
 def create_sub_orchestration(
     instance: Instance, action: pb.OrchestratorAction, now: int
 ) -> list[Effect]:
-    """Create a sub-orchestration, whose end will answer."""
+    """Create a sub-orchestration; its end is the answer."""
     request = action.createSubOrchestration
     created = pb.SubOrchestrationInstanceCreatedEvent(
         instanceId=request.instanceId, name=request.name, tags=request.tags
@@ -64,18 +64,18 @@ def create_sub_orchestration(
 def child_of(parent: Instance, created: pb.HistoryEvent) -> pb.ExecutionStartedEvent:
     """Return the start of the sub-orchestration that an event of its parent has created."""
     request = created.subOrchestrationInstanceCreated
-    family = pb.ParentInstanceInfo(
+    parent_info = pb.ParentInstanceInfo(
         taskScheduledId=created.eventId,
         orchestrationInstance=pb.OrchestrationInstance(instanceId=parent.instance_id),
     )
-    family.name.value = parent.name
-    family.orchestrationInstance.executionId.value = parent.execution_id
+    parent_info.name.value = parent.name
+    parent_info.orchestrationInstance.executionId.value = parent.execution_id
     if parent.version is not None:
-        family.version.value = parent.version
+        parent_info.version.value = parent.version
     started = pb.ExecutionStartedEvent(
         name=request.name,
         orchestrationInstance=pb.OrchestrationInstance(instanceId=request.instanceId),
-        parentInstance=family,
+        parentInstance=parent_info,
         tags=request.tags,
     )
     copy_fields(request, started, "version", "input", "parentTraceContext")
@@ -83,7 +83,7 @@ def child_of(parent: Instance, created: pb.HistoryEvent) -> pb.ExecutionStartedE
 
 
 def send_event(instance: Instance, action: pb.OrchestratorAction, now: int) -> list[Effect]:
-    """Send an event to another instance, or to itself; who does not exist does not hear it."""
+    """Send an event to an instance; one that does not exist is ignored."""
     request = action.sendEvent
     target = request.instance.instanceId
     sent = pb.EventSentEvent(instanceId=target, name=request.name)
@@ -129,7 +129,7 @@ def send_entity_message(
 
 
 def signal(entity_id: str, operation: pb.HistoryEvent, due: int | None, now: int) -> list[Effect]:
-    """Queue a signal for an entity now, or when it is due."""
+    """Queue a signal for an entity, now or when it is due."""
     if due is not None and due > now:
         return [SetTimer(Timer(due, entity_id, operation))]
     return [DeliverToEntity(entity_id, operation)]

@@ -19,9 +19,9 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The first step that two runs of a turn do not share; None where a run has no such step.
+    """The first step in which two runs of a turn differ; None if a run has no such step.
 
-    `index` is its place in the turn, from 0. `what` names the value that differs.
+    `index` is its position in the turn, from 0. `what` names the value that differs.
     """
 
     index: int
@@ -40,7 +40,7 @@ class Mismatch:
         return _cut(before, after), _cut(after, before)
 
     def summary(self) -> str:
-        """Return both values with the name of what differs."""
+        """Return both values and their name."""
         before, after = self.before, self.after
         if before is None or after is None or self.what in ("kind", "name", "number"):
             return " and ".join(self.texts())
@@ -50,7 +50,7 @@ class Mismatch:
 
 
 def first_mismatch(before: Sequence[Step], after: Sequence[Step]) -> Mismatch | None:
-    """Return the first step that differs, None where two runs of a turn ask for the same."""
+    """Return the first step that differs, None if two runs of a turn are the same."""
     for index, (one, other) in enumerate(zip_longest(before, after)):
         what = "step" if one is None or other is None else _differing(one, other)
         if what is not None:
@@ -59,10 +59,10 @@ def first_mismatch(before: Sequence[Step], after: Sequence[Step]) -> Mismatch | 
 
 
 def _differing(one: Step, other: Step) -> str | None:
-    """Name the value in which two steps differ, None where they are the same."""
+    """Return the name of the value in which two steps differ, None if they are the same."""
     if one.kind != other.kind:
         return "kind"
-    # Names of events are the same in any case of their letters.
+    # Event names are case-insensitive.
     if one.name != other.name and (one.kind, one.name.casefold()) != (
         "event",
         other.name.casefold(),
@@ -73,7 +73,7 @@ def _differing(one: Step, other: Step) -> str | None:
     for what in [*one.details, *(set(other.details) - set(one.details))]:
         if one.details.get(what) != other.details.get(what):
             return what
-    # An end and an unlock are not found again by their numbers.
+    # Ends and unlocks are not matched by number.
     return "number" if one.number != other.number and one.kind != "entity unlock" else None
 
 
@@ -145,7 +145,7 @@ def _end_text(step: Step) -> str:
 
 
 def _cut(text: str, other: str) -> str:
-    """Return one line of a text that shows its beginning and its first difference to another."""
+    """Return one line with the beginning of a text and its first difference from another."""
     text, other = _one_line(text), _one_line(other)
     if len(text) <= SHOWN:
         return text

@@ -1,4 +1,4 @@
-"""What has to happen elsewhere because an instance or an entity has changed."""
+"""Effects of a change to an instance or entity: on others, and on the task hub's work."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from dts_emulator.engine.model import Activity, Timer
 
 @dataclass(frozen=True)
 class OfferTurn:
-    """The instance has something to give to a worker."""
+    """Offer the instance's next turn to workers."""
 
     instance_id: str
 
 
 @dataclass(frozen=True)
 class CancelTurn:
-    """What was offered to workers for this instance counts no longer."""
+    """Withdraw the instance's offered or leased turn."""
 
     instance_id: str
 
 
 @dataclass(frozen=True)
 class OfferBatch:
-    """The entity has operations to give to a worker."""
+    """Offer the entity's next operations to workers."""
 
     entity_id: str
 
 
 @dataclass(frozen=True)
 class OfferActivity:
-    """An activity is to be offered to workers, with `version` as its filters see it."""
+    """Offer an activity to workers; their filters match `version`."""
 
     activity: Activity
     version: str
@@ -40,7 +40,7 @@ class OfferActivity:
 
 @dataclass(frozen=True)
 class OrphanActivity:
-    """An activity that has been offered is waited for no longer, and runs all the same."""
+    """Let an offered activity run although no instance waits for it any more."""
 
     activity: Activity
     version: str
@@ -48,30 +48,31 @@ class OrphanActivity:
 
 @dataclass(frozen=True)
 class CancelActivity:
-    """An activity that has been offered need not run; what a worker makes of it counts no more."""
+    """Withdraw an offered activity; ignore its result if it is already running."""
 
     activity: Activity
 
 
 @dataclass(frozen=True)
 class SetTimer:
-    """Something happens later."""
+    """Set a timer."""
 
     timer: Timer
 
 
 @dataclass(frozen=True)
 class CancelTimers:
-    """The timers of this instance count no longer."""
+    """Cancel all timers of the instance."""
 
     instance_id: str
 
 
 @dataclass(frozen=True)
 class DeliverEvent:
-    """An event for an instance, if it exists.
+    """Deliver an event to an instance, if it exists.
 
-    `key` names what it answers, None for news; `sender` the sub-orchestration that answers.
+    `key` names the task that it answers, None if it answers none; `sender` is the
+    sub-orchestration that answers.
     """
 
     instance_id: str
@@ -82,7 +83,7 @@ class DeliverEvent:
 
 @dataclass(frozen=True)
 class Terminate:
-    """An instance is to be terminated, if it exists and has not ended."""
+    """Terminate an instance, if it exists and has not ended."""
 
     instance_id: str
     output: str | None
@@ -91,7 +92,7 @@ class Terminate:
 
 @dataclass(frozen=True)
 class TerminateChildren:
-    """All sub-orchestrations of an instance are to be terminated, and theirs."""
+    """Terminate all descendants of an instance."""
 
     parent_id: str
     output: str | None
@@ -99,7 +100,7 @@ class TerminateChildren:
 
 @dataclass(frozen=True)
 class StartChild:
-    """A sub-orchestration is to be created for the parent's task `task_id`."""
+    """Create a sub-orchestration for the parent's task `task_id`."""
 
     parent_id: str
     task_id: int
@@ -108,7 +109,7 @@ class StartChild:
 
 @dataclass(frozen=True)
 class StartDetached:
-    """An orchestration that nobody waits for is to be created, if its ID is free."""
+    """Create an orchestration without a parent, if its ID is free."""
 
     started: pb.ExecutionStartedEvent
     scheduled_start: int | None
@@ -116,7 +117,7 @@ class StartDetached:
 
 @dataclass(frozen=True)
 class RewindChild:
-    """After a rewind, the sub-orchestration that `created` names is to run, again if it failed."""
+    """After a rewind, run the sub-orchestration that `created` names, again if it failed."""
 
     parent_id: str
     created: pb.HistoryEvent
@@ -125,7 +126,7 @@ class RewindChild:
 
 @dataclass(frozen=True)
 class DeliverToEntity:
-    """An operation, or a request for the lock, is to be queued for an entity."""
+    """Queue an operation, or a lock request, for an entity."""
 
     entity_id: str
     event: pb.HistoryEvent
@@ -133,7 +134,7 @@ class DeliverToEntity:
 
 @dataclass(frozen=True)
 class Unlock:
-    """A critical section has ended: the entity is no longer locked by it, nor wanted by it."""
+    """End a critical section: release its lock on the entity, or its request for it."""
 
     entity_id: str
     critical_section: str
@@ -141,12 +142,12 @@ class Unlock:
 
 @dataclass(frozen=True)
 class NotifyWaiters:
-    """Clients that wait for the instance may have waited long enough."""
+    """Answer the clients whose condition the instance now meets."""
 
     instance_id: str
 
 
-# Delivered to another instance or entity, which may cause more.
+# Changes to other instances and entities, which may cause more; hub/delivery.py applies them.
 StateEffect = (
     DeliverEvent
     | Terminate
@@ -158,7 +159,7 @@ StateEffect = (
     | Unlock
 )
 
-# Work of the task hub: for workers, timers and waiting clients.
+# Changes to work items, timers and waiting clients; TaskHub.apply applies them.
 HubEffect = (
     OfferTurn
     | CancelTurn

@@ -20,7 +20,7 @@ from dts_emulator.engine.failures import fail_batch, failure
 from dts_emulator.engine.ids import check_entity_id, check_instance_id, new_id
 from dts_emulator.engine.model import Entity, Timer
 
-# As much as one batch of operations may have, before the last one is added.
+# The size at which a batch of operations takes no more.
 BATCH_BYTES = 1024 * 1024
 
 
@@ -40,11 +40,11 @@ def targets_of(message: pb.SendEntityMessageAction) -> list[str]:
 
 
 def check_message(message: pb.SendEntityMessageAction) -> None:
-    """Refuse a message to an entity that cannot be delivered.
+    """Reject an invalid message to an entity.
 
     Raises:
-        InvalidError: it names what is no entity, or a time or a place in a lock set that is none;
-            or a critical section has no ID.
+        InvalidError: an entity ID, a timestamp or a position in a lock set is invalid, or a
+            critical section has no ID.
     """
     for entity_id in targets_of(message):
         check_entity_id(entity_id)
@@ -52,7 +52,7 @@ def check_message(message: pb.SendEntityMessageAction) -> None:
         case "entityLockRequested":
             request = message.entityLockRequested
             if request.position not in range(len(request.lockSet)):
-                raise InvalidError(f"The lock set has no place {request.position}.")
+                raise InvalidError(f"The lock set has no position {request.position}.")
             _check_section(request.criticalSectionId)
         case "entityUnlockSent":
             _check_section(message.entityUnlockSent.criticalSectionId)
@@ -65,16 +65,16 @@ def _check_section(critical_section: str) -> None:
 
 
 def operate(entity: Entity, operation: pb.HistoryEvent, now: int) -> list[Effect]:
-    """Queue an operation, or a request for the lock."""
+    """Queue an operation, or a lock request."""
     entity.queue.append(operation)
     if not entity.locked_by or entity.batch:
         return advance(entity, now)
-    # Thousands may wait for the end of a lock: each was looked at when it came.
+    # Thousands may wait for the end of a lock; each was checked on arrival.
     return [OfferBatch(entity.entity_id)] if _may_run(entity, operation) else []
 
 
 def advance(entity: Entity, now: int) -> list[Effect]:
-    """Grant the lock if it is its turn, and say whether operations can run."""
+    """Grant the lock to the next request, and offer the operations that can run."""
     if entity.batch:
         return []
     effects: list[Effect] = []
@@ -86,7 +86,7 @@ def advance(entity: Entity, now: int) -> list[Effect]:
 
 
 def _lock(entity: Entity, request: pb.EntityLockRequestedEvent, now: int) -> list[Effect]:
-    """Lock the entity and pass the request on to the next one; the last one tells the requester."""
+    """Lock the entity and forward the request to the next one; the last one answers."""
     entity.locked_by = request.parentInstanceId.value
     entity.critical_section = request.criticalSectionId
     following = request.position + 1
@@ -102,7 +102,7 @@ def _lock(entity: Entity, request: pb.EntityLockRequestedEvent, now: int) -> lis
 
 
 def _runnable(entity: Entity) -> Iterator[pb.HistoryEvent]:
-    """Yield the operations up to the next request for the lock; all of them while it is held."""
+    """Yield the operations up to the next lock request; all of them while the lock is held."""
     for item in entity.queue:
         if not item.HasField("entityLockRequested"):
             yield item
@@ -120,7 +120,7 @@ def _may_run(entity: Entity, operation: pb.HistoryEvent) -> bool:
 def take_batch(entity: Entity) -> list[pb.HistoryEvent]:
     """Return the operations that may run, as far as they fit into a message to any worker.
 
-    A batch that has been given to a worker before, which is gone, is given again.
+    A batch whose worker has disconnected is dispatched again.
     """
     size = 0
     for operation in _runnable(entity) if not entity.batch else ():
@@ -155,7 +155,7 @@ def settle(entity: Entity, answer: pb.EntityBatchResult, now: int) -> list[Effec
 
 
 def _refuse_bad_actions(entity: Entity, answer: pb.EntityBatchResult) -> None:
-    """Fail the operations of a batch that ask for what cannot be: a wrong ID, a wrong time."""
+    """Fail the operations of a batch that contains an invalid ID or timestamp."""
     try:
         for action in answer.actions:
             if action.HasField("sendSignal"):
@@ -182,14 +182,14 @@ def _reply(
 def call_failed(
     call: pb.EntityOperationCalledEvent, reason: pb.TaskFailureDetails, now: int
 ) -> DeliverEvent:
-    """Tell the caller of an operation that it has failed."""
+    """Report a failed operation to its caller."""
     failed = pb.EntityOperationFailedEvent(requestId=call.requestId, failureDetails=reason)
     news = event(now, entityOperationFailed=failed)
     return DeliverEvent(call.parentInstanceId.value, news, call.requestId)
 
 
 def _apply_action(action: pb.OperationAction, now: int) -> list[Effect]:
-    """Do what an operation asks for: signal another entity, or start an orchestration."""
+    """Apply an operation's action: signal another entity, or start an orchestration."""
     if action.HasField("sendSignal"):
         request = action.sendSignal
         operation = signalled(request.instanceId, request.name, request, now)
@@ -225,7 +225,7 @@ def signalled(
 
 
 def unlock(entity: Entity, critical_section: str, now: int) -> list[Effect]:
-    """End a critical section: release the lock if it has it, forget its request if it waits."""
+    """End a critical section: release its lock, or drop its pending request."""
     if entity.critical_section == critical_section:
         entity.locked_by = entity.critical_section = None
         entity.updated_at = now

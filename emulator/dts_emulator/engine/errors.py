@@ -1,31 +1,31 @@
-"""Why a request is refused: the message is for the user, the kind becomes the call's status."""
+"""Errors of requests: the message is for the user, the class determines the call's status."""
 
 from __future__ import annotations
 
 
 class RefusedError(Exception):
-    """A request that changes nothing, because of what it asks for."""
+    """A rejected request; it has changed nothing."""
 
 
 class InvalidError(RefusedError):
-    """The request itself is wrong, whatever the state."""
+    """The request is invalid in any state."""
 
 
 class NotFoundError(RefusedError):
-    """What the request names does not exist."""
+    """The subject of the request does not exist."""
 
 
 class ExistsError(RefusedError):
-    """What the request wants to create exists already."""
+    """The subject to create already exists."""
 
 
 class ExhaustedError(RefusedError):
-    """There is no room for more."""
+    """A limit is reached."""
 
 
 class PreconditionError(RefusedError):
-    """The request does not go with the present state."""
+    """The request does not fit the current state."""
 
 
 class UnavailableError(RefusedError):
-    """What the request asks for cannot be done at present; it can be later."""
+    """The request cannot be served at present; a retry may succeed."""

@@ -1,4 +1,4 @@
-"""History events: how they are made, and what can be read off them."""
+"""History events: creation, and the values that they carry."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 MICROSECOND = 1_000
 
-# The last second that a Timestamp can say: the end of the year 9999.
+# The last second of a valid Timestamp: the end of the year 9999.
 # https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp
 LAST_SECOND = 253_402_300_799
 
-# Protobuf reads no message that is nested more than 100 deep. An event lies in a work item.
+# Protobuf rejects messages nested more than 100 levels deep, and an event is part of a work item.
 MAX_DEPTH = 80
 
 
@@ -38,7 +38,7 @@ def time_of(message: Message, field: str) -> int | None:
     """Return a timestamp of a message as nanoseconds since 1970, None if it is not set.
 
     Raises:
-        InvalidError: it is none that the protocol knows (years 1 to 9999).
+        InvalidError: it is invalid (years 1 to 9999 are allowed).
     """
     if not message.HasField(field):
         return None
@@ -48,13 +48,13 @@ def time_of(message: Message, field: str) -> int | None:
 
 
 def check_readable(message: Message, room: int = MAX_DEPTH) -> None:
-    """Refuse what a worker has made up and nobody could read: at any depth, and that itself.
+    """Reject a worker's message that no reader could process.
 
     Raises:
-        InvalidError: a time in it is none that the protocol knows, or it is nested too deep.
+        InvalidError: it contains an invalid timestamp at any depth, or is nested too deeply.
     """
     if not room:
-        raise InvalidError(f"A message is nested more than {MAX_DEPTH} deep.")
+        raise InvalidError(f"A message is nested more than {MAX_DEPTH} levels deep.")
     for field, value in message.ListFields():
         if field.message_type is None or field.message_type.GetOptions().map_entry:
             continue
@@ -71,12 +71,12 @@ def _check_time(value: Timestamp, field: str) -> None:
 
 
 def string_value(value: str | None) -> StringValue | None:
-    """Return text as protobuf has it where it may be missing."""
+    """Return optional text as a protobuf wrapper."""
     return None if value is None else StringValue(value=value)
 
 
 def optional_string(message: Message, field: str) -> str | None:
-    """Return an optional text of a message."""
+    """Return an optional text field of a message."""
     value: str | None = getattr(message, field).value if message.HasField(field) else None
     return value
 
@@ -87,30 +87,30 @@ def event(now: int, event_id: int = -1, **kind: Any) -> pb.HistoryEvent:
 
 
 def copy_fields(source: Message, target: Message, *names: str) -> None:
-    """Copy the named messages from one protobuf message to another, as far as they are set."""
+    """Copy the named message fields that are set."""
     for name in names:
         if source.HasField(name):
             getattr(target, name).CopyFrom(getattr(source, name))
 
 
 def event_type(item: pb.HistoryEvent) -> str:
-    """Return the name of the field that says what has happened."""
+    """Return the name of the field that holds the event's body, '' if there is none."""
     return item.WhichOneof("eventType") or ""
 
 
 def execution_started(events: Iterable[pb.HistoryEvent]) -> pb.ExecutionStartedEvent:
-    """Return what has started the execution to which `events` belong.
+    """Return the start of the execution to which `events` belong.
 
     Raises:
-        InvalidError: they do not say; no history of an instance is without it.
+        InvalidError: it is missing, which makes a history invalid.
     """
     for item in events:
         if item.HasField("executionStarted"):
             return item.executionStarted
-    raise InvalidError("The history does not say how the orchestration has started.")
+    raise InvalidError("The history has no ExecutionStarted event.")
 
 
-# The field of an answer that names what it answers.
+# The field of an answer that identifies its request.
 _KEYS = {
     "taskCompleted": "taskScheduledId",
     "taskFailed": "taskScheduledId",
@@ -124,19 +124,19 @@ _KEYS = {
 
 
 def key_of(item: pb.HistoryEvent) -> int | str | None:
-    """Return what an event is the answer to, None for an event that answers nothing."""
+    """Return the key of the request that an event answers, None if it answers none."""
     kind = event_type(item)
     key: int | str | None = getattr(getattr(item, kind), _KEYS[kind]) if kind in _KEYS else None
     return key
 
 
 def is_task_result(item: pb.HistoryEvent) -> bool:
-    """Return whether an event is the result of an activity, good or bad."""
+    """Return whether an event reports an activity's success or failure."""
     return item.HasField("taskCompleted") or item.HasField("taskFailed")
 
 
 def asks_key(item: pb.HistoryEvent) -> int | str | None:
-    """Return the key that the answer to an event will name, None where none is to come."""
+    """Return the key that the answer to an event will carry, None if there is no answer."""
     match event_type(item):
         case "taskScheduled" | "timerCreated" | "subOrchestrationInstanceCreated":
             return item.eventId
@@ -148,7 +148,7 @@ def asks_key(item: pb.HistoryEvent) -> int | str | None:
 
 
 def unanswered(events: Iterable[pb.HistoryEvent]) -> dict[int | str, pb.HistoryEvent]:
-    """Return what `events` have asked for without an answer among them, by its key."""
+    """Return the requests among `events` that have no answer among them, by key."""
     open_requests: dict[int | str, pb.HistoryEvent] = {}
     for item in events:
         asked, answered = asks_key(item), key_of(item)

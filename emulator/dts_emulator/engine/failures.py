@@ -1,4 +1,4 @@
-"""Failures: those that the scheduler finds itself, and how much is kept of one."""
+"""Failures: those that the scheduler detects, and limits on their size."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ LEFT_OUT = "CausesLeftOut"
 
 
 def failure(kind: str, message: str) -> pb.TaskFailureDetails:
-    """Return a failure that no retry can mend."""
+    """Return a failure that must not be retried."""
     return pb.TaskFailureDetails(errorType=kind, errorMessage=message, isNonRetriable=True)
 
 
 def shorten(details: pb.TaskFailureDetails) -> None:
-    """Make a failure short enough to be read: its texts, and the chain of its causes.
+    """Limit the length of a failure's texts and of its chain of causes.
 
-    The first causes stay, and the last one, with which it all began. A cause in between says how
-    many were left out.
+    The first causes stay, and the last one, the root cause. A cause in between says how many
+    were left out.
     """
     chain = _chain(details)
     for one in chain:
@@ -45,7 +45,7 @@ def shorten(details: pb.TaskFailureDetails) -> None:
 
 
 def shorten_in(news: pb.HistoryEvent) -> None:
-    """Make the failure that an event reports, if it does, short enough to be read."""
+    """Limit the size of the failure that an event reports, if it reports one."""
     kind = event_type(news)
     body: Message = getattr(news, kind) if kind else news
     if "failureDetails" in body.DESCRIPTOR.fields_by_name and body.HasField("failureDetails"):
@@ -53,14 +53,14 @@ def shorten_in(news: pb.HistoryEvent) -> None:
 
 
 def check_events(events: Iterable[pb.HistoryEvent]) -> None:
-    """Make events that a worker has put together fit to be kept.
+    """Validate events from a worker and limit the size of their failures.
 
     Raises:
-        InvalidError: one of them says nothing, or nobody could read it.
+        InvalidError: an event has no type, or is unreadable.
     """
     for item in events:
         if not event_type(item):
-            raise InvalidError("A history event does not say what has happened.")
+            raise InvalidError("A history event has no type.")
         shorten_in(item)
         check_readable(item)
 
@@ -73,7 +73,7 @@ def _chain(details: pb.TaskFailureDetails) -> list[pb.TaskFailureDetails]:
 
 
 def _weight(one: pb.TaskFailureDetails) -> int:
-    """Return for how many causes one stands: many, if it says that some were left out before."""
+    """Return how many causes one stands for: more than one if earlier ones were left out."""
     number = one.errorMessage.partition(" ")[0].replace(",", "")
     is_count = one.errorType == LEFT_OUT and number.isascii() and number.isdecimal()
     return int(number[:9]) if is_count else 1
@@ -100,7 +100,7 @@ def _shortened(text: str) -> str:
 
 
 def fail_turn(answer: pb.OrchestratorResponse, reason: pb.TaskFailureDetails) -> None:
-    """Replace all that an orchestrator asks for by its failure."""
+    """Replace all actions of an orchestrator by its failure."""
     answer.ClearField("customStatus")
     del answer.actions[:]
     failed = pb.CompleteOrchestrationAction(
@@ -118,7 +118,7 @@ def fail_activity(answer: pb.ActivityResponse, reason: pb.TaskFailureDetails) ->
 def fail_batch(
     answer: pb.EntityBatchResult, state: str | None, reason: pb.TaskFailureDetails
 ) -> None:
-    """Replace the outcome of every operation of a batch by a failure, and keep the old state."""
+    """Replace the result of every operation in a batch by a failure, and keep the old state."""
     for result in answer.results:
         result.failure.failureDetails.CopyFrom(reason)
     del answer.actions[:]

@@ -21,12 +21,12 @@ from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import check_readable, event_type
 
-# The most that a compressed file may hold.
+# The maximum size, after decompression.
 MAX_BYTES = 256 * 1024 * 1024
 
 _GZIP = b"\x1f\x8b"
 
-# Where the protocol's name of a field is not the export's in camelCase.
+# Fields whose protocol name is not the export's name in camelCase.
 _NAMES = {
     "span_id": "spanID",
     "orchestration_span_id": "orchestrationSpanID",
@@ -43,18 +43,18 @@ def read_history(content: bytes) -> list[pb.HistoryEvent]:
     """Return the events of a history file of any of the known forms.
 
     Raises:
-        ValueError: the content is no such history.
+        ValueError: the content is not a history.
     """
     text = _text(content)
     try:
         document = _document(text)
     except RecursionError:
-        raise ValueError("This is no history: it is nested too deep.") from None
+        raise ValueError("Not a history: nested too deeply.") from None
     if not isinstance(document, dict):
-        raise ValueError("This is no history: a JSON object with 'events' is expected.")
+        raise ValueError("Not a history: expected a JSON object with 'events'.")
     events = document.get("events", [])
     if not isinstance(events, list):
-        raise ValueError("This is no history: 'events' is not a list.")
+        raise ValueError("Not a history: 'events' is not a list.")
     if "schema_version" in document:
         return _exported(events, document.get("instance_id"))
     return _parsed(document)
@@ -75,16 +75,16 @@ def _text(content: bytes) -> str:
             with gzip.open(io.BytesIO(content)) as file:
                 content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise ValueError(f"This file holds more than {MAX_BYTES:,} bytes.")
+            raise ValueError(f"The file has more than {MAX_BYTES:,} bytes.")
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("This file is not text.") from None
+        raise ValueError("The file is not text.") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"This file is not valid gzip: {error}.") from None
+        raise ValueError(f"The file is not valid gzip: {error}.") from None
 
 
 def _document(text: str) -> Any:
-    """Return a file's JSON document; one of JSON lines is put together."""
+    """Return a file's JSON document; JSON lines become one."""
     head, _, rest = text.partition("\n")
     try:
         first = json.loads(head)
@@ -95,14 +95,14 @@ def _document(text: str) -> Any:
             return {**first, "events": [json.loads(line) for line in rest.splitlines() if line]}
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(f"This is no history in JSON: {error}") from None
+        raise ValueError(f"Not a history in JSON: {error}") from None
 
 
 def _parsed(document: dict[str, Any]) -> list[pb.HistoryEvent]:
     try:
         events = ParseDict(document, pb.HistoryChunk()).events
     except (ParseError, AttributeError, RecursionError) as error:
-        raise ValueError(f"This is no history in the protocol's JSON form: {error}") from None
+        raise ValueError(f"Not a history in the protocol's JSON form: {error}") from None
     return [_checked(event) for event in events]
 
 
@@ -110,7 +110,7 @@ def _exported(events: list[Any], instance_id: object) -> list[pb.HistoryEvent]:
     try:
         found = [_exported_event(event) for event in events]
     except (ParseError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"This is no exported history: {type(error).__name__}: {error}") from None
+        raise ValueError(f"Not an exported history: {type(error).__name__}: {error}") from None
     for event in found:
         started = event.executionStarted
         if event.HasField("executionStarted") and not started.orchestrationInstance.instanceId:
@@ -124,7 +124,7 @@ def _exported_event(values: dict[str, Any]) -> pb.HistoryEvent:
     message = {
         "eventId": values["event_id"],
         "timestamp": values["timestamp"],
-        # GenericEvent is the one whose field keeps the word.
+        # GenericEvent is the only one whose field keeps the suffix.
         {"Generic": "genericEvent"}.get(kind, f"{kind[0].lower()}{kind[1:]}"): _protocol(body),
     }
     return _checked(ParseDict(message, pb.HistoryEvent()))
@@ -132,7 +132,7 @@ def _exported_event(values: dict[str, Any]) -> pb.HistoryEvent:
 
 _HEAD = ("event_type", "event_id", "timestamp")
 
-# Values that are kept as they are: their keys are the user's, or the protocol's already.
+# Objects with keys of the user, or already of the protocol.
 _AS_IS = ("tags", "properties", "orchestration_state")
 
 
@@ -150,9 +150,9 @@ def _protocol(values: dict[str, Any]) -> dict[str, Any]:
 
 def _checked(event: pb.HistoryEvent) -> pb.HistoryEvent:
     if not event_type(event):
-        raise ValueError("An event of this history does not say what has happened.")
+        raise ValueError("An event of this history has no type.")
     try:
         check_readable(event)
     except InvalidError as error:
-        raise ValueError(f"An event of this history cannot be read: {error}") from None
+        raise ValueError(f"An event of this history is invalid: {error}") from None
     return event

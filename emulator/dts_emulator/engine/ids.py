@@ -1,4 +1,4 @@
-"""Which IDs the service takes, for instances and for entities."""
+"""Validation of instance IDs, entity IDs and task hub names."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ def new_id() -> str:
 
 
 def check_instance_id(instance_id: str) -> str:
-    """Return the ID of an orchestration instance that is to be created.
+    """Return a valid ID for a new orchestration instance.
 
     Raises:
-        InvalidError: it is empty, too long, not printable ASCII, or looks like an entity's.
+        InvalidError: it is empty, too long, not printable ASCII, or begins with '@'.
     """
     _check_characters(instance_id, "instance ID")
     if instance_id.startswith("@"):
-        raise InvalidError(f"The instance ID '{instance_id}' begins with '@', as an entity's does.")
+        raise InvalidError(
+            f"Invalid instance ID '{instance_id}': it must not begin with '@', as entity IDs do."
+        )
     return instance_id
 
 
 def check_entity_id(entity_id: str) -> str:
-    """Return the ID of an entity that is to be used.
+    """Return a valid entity ID.
 
     Raises:
         InvalidError: it is not of the form @name@key, too long, or not printable ASCII.
@@ -37,23 +39,23 @@ def check_entity_id(entity_id: str) -> str:
     _check_characters(entity_id, "entity ID")
     name, separator, _ = entity_id[1:].partition("@")
     if not entity_id.startswith("@") or not name or not separator:
-        raise InvalidError(f"The entity ID '{entity_id}' is not of the form @name@key.")
+        raise InvalidError(f"Invalid entity ID '{entity_id}': expected @name@key.")
     return entity_id
 
 
 def check_task_hub(name: str) -> str:
-    """Return the name of a task hub that is to be served.
+    """Return a valid task hub name.
 
-    It goes into gRPC's metadata, which takes ASCII alone, and into the addresses of pages.
+    It appears in gRPC metadata, which is ASCII only, and in the URLs of pages.
 
     Raises:
-        InvalidError: it is empty or too long, or has other characters than letters, digits, '-',
-            '_' and '.'; or it begins like a hidden file, or ends like a page's JSON.
+        InvalidError: it is empty or too long, contains other characters than letters, digits,
+            '-', '_' and '.', begins with '.', or ends in '.json'.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name) or name.endswith(".json"):
         raise InvalidError(
-            f"The task hub name {name!a} is none: it may have 1 to 64 letters, digits, '-', '_' "
-            "and '.', not begin with '.', and not end in '.json'."
+            f"Invalid task hub name {name!a}: use 1 to 64 letters, digits, '-', '_' and '.'; "
+            "it must not begin with '.' or end in '.json'."
         )
     return name
 
@@ -61,7 +63,7 @@ def check_task_hub(name: str) -> str:
 def _check_characters(text: str, what: str) -> None:
     if not 1 <= len(text) <= MAX_ID_LENGTH:
         raise InvalidError(
-            f"The {what} has {len(text)} characters; it may have 1 to {MAX_ID_LENGTH}."
+            f"The {what} has {len(text)} characters; 1 to {MAX_ID_LENGTH} are allowed."
         )
     if not (text.isascii() and text.isprintable()):
-        raise InvalidError(f"The {what} {text!a} has characters other than printable ASCII.")
+        raise InvalidError(f"The {what} {text!a} contains characters other than printable ASCII.")

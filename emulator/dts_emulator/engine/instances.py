@@ -1,4 +1,4 @@
-"""The life of an orchestration instance between its turns: it is created, hears, and ends."""
+"""The life of an orchestration instance between its turns: start, events, end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dts_emulator.engine.step_counts import summarize
 def create(
     started: pb.ExecutionStartedEvent, now: int, scheduled_start: int | None = None
 ) -> tuple[Instance, list[Effect]]:
-    """Return a new instance, which starts at once or at `scheduled_start`.
+    """Return a new instance, which starts immediately or at `scheduled_start`.
 
     `started` says what runs: the instance's ID, name, version, input, tags and parent. It gets
     the ID of a new execution.
@@ -58,7 +58,7 @@ def create(
 
 
 def readiness(instance: Instance) -> list[Effect]:
-    """Return that a turn is ready, if there is something that a worker could do now."""
+    """Offer a turn if there is anything for a worker to process now."""
     if instance.has_ended or instance.turn is not None or instance.starts_at is not None:
         return []
     if not (instance.inbox or instance.rewind or instance.owes_turn):
@@ -67,9 +67,9 @@ def readiness(instance: Instance) -> list[Effect]:
 
 
 def has_no_pending_task(instance: Instance) -> bool:
-    """Return whether a running instance has nothing to come by itself: neither task nor turn.
+    """Return whether a running instance has neither a pending task nor a pending turn.
 
-    Its orchestrator waits for an external event, or has gone another way than its history.
+    Its orchestrator waits for an external event, or its code no longer matches its history.
     """
     return (
         instance.status == pb.ORCHESTRATION_STATUS_RUNNING
@@ -81,7 +81,7 @@ def has_no_pending_task(instance: Instance) -> bool:
 
 
 def deliver(instance: Instance, news: pb.HistoryEvent, now: int) -> list[Effect]:
-    """Give an instance an event. One that has ended takes none, but a failed one may be rewound."""
+    """Add an event to the inbox. Of ended instances only a failed one keeps it, for a rewind."""
     if instance.has_ended:
         if instance.status == pb.ORCHESTRATION_STATUS_FAILED and _outlives_failure(news):
             instance.inbox.append(news)
@@ -99,7 +99,7 @@ def _outlives_failure(news: pb.HistoryEvent) -> bool:
 def answer(
     instance: Instance, key: int | str, news: pb.HistoryEvent, now: int, sender: str = ""
 ) -> list[Effect]:
-    """Give an instance the answer that it waits for; one that it does not wait for is dropped.
+    """Add the answer to a pending task to the inbox; drop an answer to anything else.
 
     `sender` is the ID of the sub-orchestration that answers.
     """
@@ -111,7 +111,7 @@ def answer(
 
 
 def _fits(asked: pb.HistoryEvent, news: pb.HistoryEvent, sender: str) -> bool:
-    """Tell an answer from one to an earlier execution, which has numbered its tasks alike."""
+    """Reject an answer to an earlier execution, which numbered its tasks in the same way."""
     match event_type(asked):
         case "subOrchestrationInstanceCreated":
             return asked.subOrchestrationInstanceCreated.instanceId == sender
@@ -121,7 +121,7 @@ def _fits(asked: pb.HistoryEvent, news: pb.HistoryEvent, sender: str) -> bool:
 
 
 def fire(instance: Instance, due: pb.HistoryEvent, now: int) -> list[Effect]:
-    """Let happen what a timer was set for: the end of a wait, or the instance's start."""
+    """Process a due timer: the end of a wait, or the scheduled start."""
     if due.HasField("timerFired"):
         fired = event(now, timerFired=due.timerFired)
         return answer(instance, due.timerFired.timerId, fired, now)
@@ -132,7 +132,7 @@ def fire(instance: Instance, due: pb.HistoryEvent, now: int) -> list[Effect]:
 
 
 def terminate(instance: Instance, output: str | None, recurse: bool, now: int) -> list[Effect]:
-    """Ask an instance to end. One that no worker has seen ends at once."""
+    """Request termination; an instance that was never dispatched ends immediately."""
     if instance.has_ended:
         return []
     ended = pb.ExecutionTerminatedEvent(input=string_value(output), recurse=recurse)
@@ -145,7 +145,7 @@ def terminate(instance: Instance, output: str | None, recurse: bool, now: int) -
 
 
 def fail_without_worker(instance: Instance, kind: str, message: str, now: int) -> list[Effect]:
-    """Fail an instance for a reason that its worker cannot know."""
+    """Fail an instance for a reason outside its worker."""
     reason = failure(kind, message)
     return end_without_worker(instance, pb.ORCHESTRATION_STATUS_FAILED, now, reason=reason)
 
@@ -158,7 +158,7 @@ def end_without_worker(
     output: str | None = None,
     reason: pb.TaskFailureDetails | None = None,
 ) -> list[Effect]:
-    """End an instance without running any more of its code; what it was told stays on record."""
+    """End an instance without running its code again; its history keeps the unprocessed events."""
     instance.history += [*instance.inbox, *news]
     instance.inbox.clear()
     instance.turn = None
@@ -172,7 +172,7 @@ def end(
     output: str | None,
     reason: pb.TaskFailureDetails | None,
 ) -> list[Effect]:
-    """End an instance: close its history, tell its parent, give its locks back."""
+    """End an instance: close its history, notify its parent, release its locks."""
     completed = pb.ExecutionCompletedEvent(orchestrationStatus=status, result=string_value(output))
     if reason is not None:
         shorten(reason)
@@ -187,7 +187,7 @@ def end(
         *notify_parent(instance, now),
     ]
     if status == pb.ORCHESTRATION_STATUS_FAILED:
-        # A rewind may want what is still under way.
+        # A rewind needs the events of work still in progress.
         instance.inbox = [news for news in instance.inbox if _outlives_failure(news)]
     else:
         effects += _drop_what_is_open(instance)
@@ -197,7 +197,7 @@ def end(
 
 
 def _drop_what_is_open(instance: Instance) -> list[Effect]:
-    """Forget what has arrived and what is still to come for an instance that nothing rewinds."""
+    """Drop unprocessed events and pending tasks of an instance that cannot be rewound."""
     is_completed = instance.status == pb.ORCHESTRATION_STATUS_COMPLETED
     effects = orphan_activities(instance) if is_completed else cancel_activities(instance)
     instance.inbox.clear()
@@ -211,7 +211,7 @@ def _drop_what_is_open(instance: Instance) -> list[Effect]:
 
 
 def _recursive_termination(instance: Instance) -> pb.ExecutionTerminatedEvent | None:
-    """Return the event that has ended the instance with its sub-orchestrations, if one has."""
+    """Return the recursive termination that ended the instance, if there was one."""
     if instance.status != pb.ORCHESTRATION_STATUS_TERMINATED:
         return None
     terminations = [e.executionTerminated for e in instance.history]
@@ -219,7 +219,7 @@ def _recursive_termination(instance: Instance) -> pb.ExecutionTerminatedEvent | 
 
 
 def release_locks(instance: Instance) -> list[Unlock]:
-    """Give back every lock that the instance holds or waits for."""
+    """Release every lock that the instance holds or waits for."""
     return [
         Unlock(entity_id, item.entityLockRequested.criticalSectionId)
         for item in instance.history
@@ -228,7 +228,7 @@ def release_locks(instance: Instance) -> list[Unlock]:
 
 
 def notify_parent(instance: Instance, now: int) -> list[Effect]:
-    """Tell the parent how its sub-orchestration has ended."""
+    """Notify the parent of its sub-orchestration's end."""
     if instance.parent_id is None:
         return []
     ended = completion_event(instance, now)
@@ -236,7 +236,7 @@ def notify_parent(instance: Instance, now: int) -> list[Effect]:
 
 
 def completion_event(instance: Instance, now: int) -> pb.HistoryEvent:
-    """Return the event that tells a parent how a sub-orchestration has ended."""
+    """Return the event that reports a sub-orchestration's end to its parent."""
     if instance.status == pb.ORCHESTRATION_STATUS_COMPLETED:
         completed = pb.SubOrchestrationInstanceCompletedEvent(
             taskScheduledId=instance.parent_task, result=string_value(instance.output)
@@ -252,7 +252,7 @@ def completion_event(instance: Instance, now: int) -> pb.HistoryEvent:
 def sub_orchestration_failed(
     task_id: int, reason: pb.TaskFailureDetails, now: int
 ) -> pb.HistoryEvent:
-    """Return the event that tells a parent of a sub-orchestration's failure."""
+    """Return the event that reports a sub-orchestration's failure to its parent."""
     failed = pb.SubOrchestrationInstanceFailedEvent(taskScheduledId=task_id, failureDetails=reason)
     return event(now, subOrchestrationInstanceFailed=failed)
 

@@ -21,7 +21,7 @@ ENDED = frozenset(
 
 @dataclass(eq=False)
 class Turn:
-    """What a worker has been given and has not answered yet: the first `count` of the inbox.
+    """A dispatched turn: the first `count` events of the inbox.
 
     `chunks` are the parts of an answer that comes in several messages, `size` is their bytes.
     `first_answer` is the answer that a second run of the turn must give again.
@@ -34,7 +34,7 @@ class Turn:
     first_answer: pb.OrchestratorResponse | None = None
 
     def reset_chunks(self) -> None:
-        """Forget the parts of an answer that have come."""
+        """Discard the chunks received so far."""
         self.chunks.clear()
         self.size = 0
 
@@ -45,7 +45,7 @@ class StepCounts:
 
     `first_at` and `last_at` are when the first and the last of them ended (nanoseconds since
     1970, 0 before that). `parts` is how many sub-orchestrations are counted in, `parts_ended`
-    how many of these have ended; those that are `unstarted` have not said what they will do.
+    how many of these have ended; `unstarted` ones have not had a first turn.
     """
 
     asked: Counter[str] = field(default_factory=Counter)
@@ -58,7 +58,7 @@ class StepCounts:
     unstarted: int = 0
 
     def add(self, other: StepCounts) -> None:
-        """Count another counts's activities in."""
+        """Add other counts."""
         self.asked.update(other.asked)
         self.done.update(other.done)
         self.failed.update(other.failed)
@@ -71,7 +71,7 @@ class StepCounts:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of one instance by itself: its activities, and when its first turn was."""
+    """The counts of one instance without sub-orchestrations, and the time of its first turn."""
 
     counts: StepCounts
     first_turn_at: int | None
@@ -126,7 +126,7 @@ class Instance:
 
     @property
     def never_dispatched(self) -> bool:
-        """Whether no worker has been given any part of this execution."""
+        """Whether no turn of this execution was ever dispatched."""
         return not self.history and self.turn is None
 
 
@@ -134,8 +134,8 @@ class Instance:
 class Entity:
     """An entity: its state, its lock, and the operations that wait for it.
 
-    `batch` is what a worker has been given and has not answered yet. `queue` may hold requests
-    for the lock between operations; they take their turn.
+    `batch` holds the dispatched operations. `queue` may contain lock requests between operations;
+    they are processed in order.
     """
 
     entity_id: str
@@ -148,18 +148,18 @@ class Entity:
 
     @property
     def name(self) -> str:
-        """The entity's name: the part of its ID that says which code runs it."""
+        """The entity's name: the part of its ID that names its code."""
         return self.entity_id[1:].partition("@")[0]
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has neither state nor lock nor anything to do, so that nothing is lost."""
+        """Whether it has no state, no lock and no operations, so that it can be deleted."""
         return self.state is None and not self.locked_by and not self.queue and not self.batch
 
 
 @dataclass(frozen=True)
 class Activity:
-    """An activity that an instance waits for; `scheduled` is the event that has asked for it."""
+    """A pending activity of an instance; `scheduled` is the event that scheduled it."""
 
     instance_id: str
     scheduled: pb.HistoryEvent

@@ -1,4 +1,4 @@
-"""What is still to come for an instance: what it waits for, and what it leaves behind."""
+"""The pending tasks of an instance: offered, orphaned, cancelled, and restored after a restart."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dts_emulator.engine.model import Activity, Instance, Timer
 
 
 def activity_version(instance: Instance, scheduled: pb.TaskScheduledEvent) -> str:
-    """Return an activity's version as filters see it: without one, that of its orchestration."""
+    """Return the version that filters match: the activity's, else its orchestration's."""
     version = scheduled.version.value if scheduled.HasField("version") else instance.version
     return version or ""
 
 
 def offer_activity(instance: Instance, asked: pb.HistoryEvent) -> OfferActivity:
-    """Offer the activity that an event of the instance has asked for."""
+    """Offer the activity that an event of the instance requests."""
     version = activity_version(instance, asked.taskScheduled)
     return OfferActivity(Activity(instance.instance_id, asked), version)
 
@@ -32,8 +32,8 @@ def offer_activity(instance: Instance, asked: pb.HistoryEvent) -> OfferActivity:
 def timer_of(instance_id: str, timer_id: int, fire_at: Timestamp) -> Timer:
     """Return the timer that ends an orchestrator's wait until `fire_at`.
 
-    It fires strictly after that time: SDKs that cut times to milliseconds would otherwise find
-    it early, and set another one.
+    It fires strictly after that time: SDKs that truncate times to milliseconds would otherwise
+    consider it early and set another one.
     """
     due = nanoseconds(fire_at) + MILLISECOND
     fired = pb.TimerFiredEvent(fireAt=fire_at, timerId=timer_id)
@@ -41,7 +41,7 @@ def timer_of(instance_id: str, timer_id: int, fire_at: Timestamp) -> Timer:
 
 
 def orphan_activities(instance: Instance) -> list[Effect]:
-    """Return the activities that run although the instance will not wait for them any more."""
+    """Let the open activities run although the instance no longer waits for them."""
     return [
         OrphanActivity(one, activity_version(instance, one.scheduled.taskScheduled))
         for one in _open_activities(instance)
@@ -49,7 +49,7 @@ def orphan_activities(instance: Instance) -> list[Effect]:
 
 
 def cancel_activities(instance: Instance) -> list[Effect]:
-    """Return the activities that need not run any more because the instance is terminated."""
+    """Cancel the open activities of an instance that is terminated."""
     return [CancelActivity(one) for one in _open_activities(instance)]
 
 
@@ -62,7 +62,7 @@ def _open_activities(instance: Instance) -> list[Activity]:
 
 
 def effects_after_restart(instance: Instance) -> list[Effect]:
-    """Return what has to be arranged again for an instance after the emulator's end."""
+    """Return the effects that restore an instance's pending work after a restart."""
     effects: list[Effect] = []
     if instance.starts_at is not None:
         effects.append(SetTimer(Timer(instance.starts_at, instance.instance_id, instance.inbox[0])))

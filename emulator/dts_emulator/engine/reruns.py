@@ -1,4 +1,4 @@
-"""Instances that run again: as new, restarted, replaced, or rewound to before a failure."""
+"""Repeated runs of instances: continue-as-new, restart, replacement, rewind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def replaceable_statuses(request: pb.CreateInstanceRequest) -> frozenset[int]:
 
 
 def check_reuse(existing: Instance | None, replaceable: frozenset[int]) -> None:
-    """Refuse to replace an instance whose status is not one of the replaceable ones.
+    """Reject the replacement of an instance whose status is not replaceable.
 
     Raises:
         ExistsError: the ID is in use.
@@ -69,7 +69,7 @@ def restarted(instance: Instance, new_instance_id: str) -> pb.ExecutionStartedEv
     """Return the start of another run of an instance, with the same name, input and tags.
 
     Raises:
-        PreconditionError: it still runs and is to be restarted under its own ID.
+        PreconditionError: it still runs, and the restart would reuse its ID.
     """
     if not instance.has_ended and new_instance_id == instance.instance_id:
         raise PreconditionError(
@@ -88,7 +88,7 @@ def restarted(instance: Instance, new_instance_id: str) -> pb.ExecutionStartedEv
 def continue_as_new(
     instance: Instance, completion: pb.CompleteOrchestrationAction, now: int
 ) -> list[Effect]:
-    """Begin a new execution with a new input, an empty history and the events that are left."""
+    """Begin a new execution with a new input, an empty history and the unprocessed events."""
     before = execution_started(instance.history)
     effects: list[Effect] = [
         *release_locks(instance),
@@ -125,7 +125,7 @@ def _restamped(item: pb.HistoryEvent, now: int) -> pb.HistoryEvent:
 
 
 def rewind(instance: Instance, news: pb.ExecutionRewoundEvent, now: int) -> list[Effect]:
-    """Let a failed instance go on from before its failure; its worker will rewrite its history.
+    """Resume a failed instance from before its failure; its worker will rewrite its history.
 
     Raises:
         PreconditionError: it has not failed.
@@ -143,10 +143,10 @@ def rewind(instance: Instance, news: pb.ExecutionRewoundEvent, now: int) -> list
 
 
 def rewrite(instance: Instance, action: pb.RewindOrchestrationAction) -> list[Effect]:
-    """Take the history that a worker has rewritten, and let the instance go on with it.
+    """Replace the history by the one that a worker has rewritten, and continue from it.
 
-    What was under way at the failure still is; the sub-orchestrations that have failed, or are
-    gone, run again.
+    Work in progress at the failure continues; sub-orchestrations that have failed, or no longer
+    exist, run again.
     """
     before = instance.pending_tasks
     instance.history = list(action.newHistory)

@@ -1,21 +1,21 @@
-"""How long an orchestrator's turn waits for more results to take along."""
+"""How long an orchestrator's turn waits for further results."""
 
 from __future__ import annotations
 
 from dts_emulator.engine.events import MILLISECOND, is_task_result
 from dts_emulator.engine.model import Instance
 
-# From how many history events on, and for how long, results wait for others.
+# The history length from which results wait for others, and how long they wait.
 LONG_HISTORY = 100
 DELAY_PER_EVENT = 4 * MILLISECOND // 10
 MAX_DELAY = 500 * MILLISECOND
 
 
 def batching_delay(instance: Instance) -> int:
-    """Return how many nanoseconds an orchestrator's turn waits for more results to take along.
+    """Return how many nanoseconds an orchestrator's turn waits for further results.
 
-    A turn runs the orchestrator again from the start, at a cost that grows with the history. A
-    turn for each of 1,000 results would keep the worker busy with nothing else.
+    A turn replays the orchestrator from the start, at a cost that grows with the history: one
+    turn for each of 1,000 results would occupy the worker completely.
     """
     length = len(instance.history)
     if length < LONG_HISTORY or not instance.inbox or not is_task_result(instance.inbox[-1]):

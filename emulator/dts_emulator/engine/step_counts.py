@@ -1,4 +1,4 @@
-"""Counts an instance's activities as its history grows: how many there are, are done, failed."""
+"""Counts an instance's activities as its history grows: scheduled, completed, failed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def summarize(instance: Instance, counter: StepCounter | None = None) -> Summary
 
 
 def _first_turn_at(instance: Instance) -> int | None:
-    """Return when a worker was given an instance's first turn, None before that."""
+    """Return when an instance's first turn was dispatched, None before that."""
     if instance.history and instance.history[0].HasField("orchestratorStarted"):
         return nanoseconds(instance.history[0].timestamp)
     return None if instance.turn is None else nanoseconds(instance.turn.started.timestamp)
@@ -33,8 +33,7 @@ def _first_turn_at(instance: Instance) -> int | None:
 class StepCounter:
     """Reads a history that grows, each event once.
 
-    A large run is read at one look, so it takes the short way where there is one: successes are
-    counted, not matched with the steps that they are of.
+    Runs can be large: where possible, it counts successes without matching them with their steps.
     """
 
     def __init__(self) -> None:
@@ -48,11 +47,11 @@ class StepCounter:
         self._steps: Steps | None = None
 
     def is_past(self, history: Events) -> bool:
-        """Return whether it has read more than there is: the history is another one."""
+        """Return whether the history is shorter than the part already read, hence another one."""
         return self._read > len(history)
 
     def read(self, history: Events, inbox: Iterable[pb.HistoryEvent]) -> StepCounts:
-        """Count what is new in a history; what is in the inbox is on its way there."""
+        """Count the new events of a history and the results in the inbox."""
         news = history[self._read :]
         self._read = len(history)
         kinds = list(map(event_type, news))
@@ -83,7 +82,7 @@ class StepCounter:
             self._first_at = nanoseconds(news[first].timestamp)
 
     def _counted(self, news: Events, kinds: Sequence[str], arrived: Events) -> StepCounts | None:
-        """Return the counts, None where it matters which step has succeeded."""
+        """Return the counts, None if they require matching successes with steps."""
         pairs = list(zip(news, kinds, strict=True))
         asked = {one.eventId: one.taskScheduled.name for one, kind in pairs if kind == _ASKED}
         is_tried_again = len(asked) < kinds.count(_ASKED) or asked.keys() & self._names.keys()
@@ -108,9 +107,9 @@ class StepCounter:
 
 
 class Steps:
-    """The steps of a history by their numbers: how they are called, what was last heard of each.
+    """The steps of a history by number, each with its name and its last event.
 
-    A retry of the Python SDK asks again under the same number: it is the same step.
+    A retry of the Python SDK reuses the number, so it counts as the same step.
     """
 
     def __init__(self) -> None:
@@ -118,17 +117,17 @@ class Steps:
         self._last: dict[int, str] = {}
 
     def read(self, news: Events) -> None:
-        """Take note of more events."""
+        """Record more events."""
         found = [(event, kind) for event in news if (kind := event_type(event)) in _HEARD]
         self._names |= {e.eventId: e.taskScheduled.name for e, kind in found if kind == _ASKED}
         self._last |= {_number(event, kind): kind for event, kind in found}
 
     def counts(self, arrived: Events) -> StepCounts:
-        """Return the counts, with the answers counted in that have arrived since."""
+        """Return the counts, including results that have arrived since."""
         last = self._last | {
             _number(event, event_type(event)): event_type(event) for event in arrived
         }
-        # A history that a worker has rewritten may answer what it does not ask for.
+        # A rewritten history may contain answers without their requests.
         known = [number for number in last if number in self._names]
         found = Counter((self._names[number], last[number]) for number in known)
         counts = StepCounts()

@@ -1,7 +1,7 @@
-"""The steps of an orchestrator's turn, as its history records them and as an answer asks for them.
+"""The steps of an orchestrator's turn, as its history records them and as an answer requests them.
 
-A step is compared by what decides whether code fits a history. Request IDs, tags, trace contexts
-and the custom status do not.
+A step holds the values that decide whether code matches a history. Request IDs, tags, trace
+contexts and the custom status do not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dts_emulator.engine.events import event_type, optional_string
 
 END = "end"
 
-# What history events record, and the actions that ask for it.
+# Event types that record a step; the actions that request it have the same fields.
 STEP_EVENTS = frozenset(
     {
         "taskScheduled",
@@ -62,21 +62,21 @@ class Step:
 
 
 def recorded_steps(events: Iterable[pb.HistoryEvent]) -> list[Step]:
-    """Return the steps that history events record, the end among them, in order."""
+    """Return the steps that history events record, including the end, in order."""
     steps = [_step(getattr(item, event_type(item)), item.eventId) for item in events]
     return _in_order(filter(None, steps))
 
 
 def requested_steps(answer: pb.OrchestratorResponse) -> list[Step]:
-    """Return the steps that a worker's answer asks for, the end among them, in order.
+    """Return the steps that a worker's answer requests, including the end, in order.
 
-    The termination of another instance is left out: no history records it.
+    The termination of another instance is omitted: no history records it.
     """
     return _in_order(filter(None, map(_requested_step, answer.actions)))
 
 
 def _in_order(steps: Iterable[Step]) -> list[Step]:
-    """Return steps in the order of the code: its numbers say it, the order of messages need not."""
+    """Return steps in the order of the code, which their numbers give."""
     return sorted(steps, key=lambda step: (step.kind == END, step.number or 0))
 
 

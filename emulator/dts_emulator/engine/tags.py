@@ -19,7 +19,7 @@ DISPLAY_NAME = "durabletask.displayName"
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse an orchestration instance's tags that are too large.
+    """Reject tags of an orchestration instance that are too large.
 
     Raises:
         InvalidError: as JSON they have more than 1,000 bytes.
@@ -33,12 +33,12 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def display_name(tags: Mapping[str, str], name: str) -> str:
-    """Return the name that people see: that of the tags, or else the registered one."""
+    """Return the display name: the tag's, else the registered name."""
     return tags.get(DISPLAY_NAME) or name
 
 
 def listed_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that people see: all but the platform's own."""
+    """Return the tags without the platform's own."""
     return {key: value for key, value in tags.items() if not key.startswith(PLATFORM_PREFIX)}
 
 

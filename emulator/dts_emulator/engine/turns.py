@@ -1,4 +1,4 @@
-"""An orchestrator's turn: what a worker is given, and what becomes of its answer."""
+"""An orchestrator's turn: its events for the worker, and the processing of the answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dts_emulator.engine.reruns import continue_as_new, rewrite
 from dts_emulator.engine.steps import requested_steps
 from dts_emulator.engine.tags import check_tags
 
-# How much an answer that comes in parts may have altogether.
+# The maximum size of an answer in several messages.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
-# What an orchestrator may end a turn with.
+# The statuses that a turn may end an orchestration with.
 COMPLETIONS = frozenset(
     {
         pb.ORCHESTRATION_STATUS_COMPLETED,
@@ -38,15 +38,15 @@ _DETERMINISM_ADVICE = "use ctx.new_uuid(), ctx.current_utc_datetime, or an activ
 def take(instance: Instance, now: int) -> list[pb.HistoryEvent]:
     """Return the new events of the instance's next turn.
 
-    A turn that has been given to a worker before, which is gone, begins with the same events.
+    A turn whose worker has disconnected begins with the same events.
     """
     if instance.rewind is not None:
-        # The worker rewrites the history in a turn that takes nothing else.
+        # The worker rewrites the history in a turn of its own.
         if instance.turn is None:
             instance.turn = Turn(_orchestrator_started(now), 0)
         return [instance.turn.started, instance.rewind]
     if instance.turn is not None and instance.turn.first_answer is not None:
-        # The second run gets what the first one got, whatever has arrived since.
+        # The second run gets the same events as the first, without later arrivals.
         return [instance.turn.started, *instance.inbox[: instance.turn.count]]
     started = _orchestrator_started(now) if instance.turn is None else instance.turn.started
     instance.turn = Turn(started, len(instance.inbox))
@@ -55,9 +55,9 @@ def take(instance: Instance, now: int) -> list[pb.HistoryEvent]:
 
 
 def keep_first_answer(instance: Instance, answer: pb.OrchestratorResponse) -> bool:
-    """Keep the first answer to a turn, to compare it with a second one; return whether it is.
+    """Store the first answer to a turn for a comparison; return False for a later one.
 
-    The worker's rewrite of a history, for a rewind, is no run of the orchestrator.
+    The rewrite of a history, for a rewind, does not run the orchestrator.
     """
     turn = instance.turn
     if turn is None or turn.first_answer is not None or instance.rewind is not None:
@@ -78,25 +78,25 @@ def compare_runs(instance: Instance, answer: pb.OrchestratorResponse) -> None:
 
 
 def check(answer: pb.OrchestratorResponse, instance: Instance) -> None:
-    """Refuse an answer that is none to the instance's turn.
+    """Validate an answer to the instance's turn.
 
     Raises:
-        InvalidError: it is for another instance, or sets a status that no turn may set.
+        InvalidError: it is for another instance, or sets a status that a turn must not set.
     """
     if answer.instanceId != instance.instance_id:
         raise InvalidError(
-            f"The turn is of the instance '{instance.instance_id}', not '{answer.instanceId}'."
+            f"The turn belongs to instance '{instance.instance_id}', not '{answer.instanceId}'."
         )
     for action in answer.actions:
         status = action.completeOrchestration.orchestrationStatus
         if action.HasField("completeOrchestration") and status not in COMPLETIONS:
-            raise InvalidError(f"No turn may end an orchestration with the status {status}.")
+            raise InvalidError(f"A turn cannot end an orchestration with status {status}.")
 
 
 def add_chunk(turn: Turn | None, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
-    """Put an answer together that comes in parts; return it with the last one, before that None.
+    """Assemble an answer that arrives in chunks; return it with the last one, before that None.
 
-    The first part holds what concerns the whole; a first part that comes again begins anew
+    The first chunk holds the fields of the whole; a repeated first chunk starts over
     (durabletask-java, OrchestratorChunkingTest).
     """
     if turn is None or not part.HasField("chunkIndex"):
@@ -125,7 +125,7 @@ def _too_large(part: pb.OrchestratorResponse) -> pb.OrchestratorResponse:
 
 
 def settle(instance: Instance, answer: pb.OrchestratorResponse, now: int) -> list[Effect]:
-    """Take a worker's answer into the history and return what it asks for."""
+    """Record a worker's answer in the history and return the effects."""
     _refuse_bad_actions(answer)
     taken = _commit_events(instance, answer, now)
     if answer.HasField("customStatus"):
@@ -152,7 +152,7 @@ def _orchestrator_started(now: int) -> pb.HistoryEvent:
 
 
 def _refuse_bad_actions(answer: pb.OrchestratorResponse) -> None:
-    """Fail an orchestrator that asks for what cannot be: a wrong ID, a wrong time."""
+    """Fail an orchestrator whose actions contain an invalid ID or timestamp."""
     try:
         for action in answer.actions:
             _check_action(action)
@@ -188,10 +188,10 @@ def _commit_events(
     else:
         count = turn.count
         if answer.HasField("numEventsProcessed"):
-            # The worker counts the turn's own first event too.
+            # The worker's count includes the turn's own first event.
             count = min(count, max(0, answer.numEventsProcessed.value - 1))
         if not instance.history:
-            count = max(count, 1)  # What has started it cannot be left for later.
+            count = max(count, 1)  # The first turn must process the start.
         taken = instance.inbox[:count]
         del instance.inbox[:count]
     instance.history += [turn.started, *taken]
@@ -211,7 +211,7 @@ def _status_after(instance: Instance, taken: list[pb.HistoryEvent]) -> pb.Orches
 
 
 def _forced_end(taken: list[pb.HistoryEvent]) -> pb.CompleteOrchestrationAction | None:
-    """Return the end that a termination asks for, should its orchestrator not have said it."""
+    """Return the end that a termination requests, for an orchestrator that did not complete."""
     for item in taken:
         if item.HasField("executionTerminated"):
             return pb.CompleteOrchestrationAction(

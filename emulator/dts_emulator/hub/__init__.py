@@ -1,1 +1,1 @@
-"""A task hub: one lock; leases, timers, waiters, and what workers and clients ask for."""
+"""A task hub: its lock, leases, timers and waiters, and the APIs of workers and clients."""

@@ -1,4 +1,4 @@
-"""What clients of a task hub ask for: each request a method, changed under the lock, then kept."""
+"""Requests of a task hub's clients: each is applied under the lock, then saved."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.waiters import STOPPING, Waiter
 from dts_emulator.store import Filter
 
-# How many instances a purge takes before others get their turn.
+# The number of instances that a purge deletes before it releases the lock.
 PURGE_PAGE = 200
 
 
 class Clients:
     """The requests of clients, and of the dashboard, to one task hub.
 
-    Every method may raise a RefusedError; then nothing has changed.
+    Every method may raise a RefusedError; then it has changed nothing.
     """
 
     def __init__(self, hub: TaskHub) -> None:
@@ -54,7 +54,7 @@ class Clients:
         return self._hub.store.instance(instance_id)
 
     def wait(self, instance_id: str, waiter: Waiter) -> Callable[[], None]:
-        """Answer now or later, when the instance is far enough; return how to stop waiting."""
+        """Answer once the instance meets the condition; return a function that stops waiting."""
         with self._hub.lock:
             instance = self._hub.store.instance(instance_id)
             refusal = STOPPING if self._hub.is_closed else self._hub.store.problem
@@ -74,33 +74,33 @@ class Clients:
         return stop
 
     def raise_event(self, instance_id: str, raised: pb.EventRaisedEvent) -> None:
-        """Send an external event; an instance that has ended ignores it."""
+        """Send an external event; an ended instance ignores it."""
         with self._hub.transaction():
             news = event(self._hub.now(), eventRaised=raised)
             self._hub.change(self._existing(instance_id), instances.deliver, news)
 
     def suspend(self, instance_id: str, reason: str | None) -> None:
-        """Suspend an instance; one that has ended, or is suspended, stays as it is."""
+        """Suspend an instance; no effect if it has ended or is suspended."""
         with self._hub.transaction():
             suspended = pb.ExecutionSuspendedEvent(input=string_value(reason))
             news = event(self._hub.now(), executionSuspended=suspended)
             self._hub.change(self._existing(instance_id), instances.deliver, news)
 
     def resume(self, instance_id: str, reason: str | None) -> None:
-        """Resume an instance that is suspended; another one stays as it is."""
+        """Resume an instance; no effect unless it is suspended."""
         with self._hub.transaction():
             resumed = pb.ExecutionResumedEvent(input=string_value(reason))
             news = event(self._hub.now(), executionResumed=resumed)
             self._hub.change(self._existing(instance_id), instances.deliver, news)
 
     def terminate(self, instance_id: str, output: str | None, recurse: bool) -> None:
-        """Terminate an instance that has not ended, and its sub-orchestrations if wanted."""
+        """Terminate an instance that has not ended; with `recurse`, its sub-orchestrations too."""
         with self._hub.transaction():
             instance = self._existing(instance_id)
             self._hub.change(instance, instances.terminate, output, recurse)
 
     def skip_termination(self, instance_ids: Iterable[str], reason: str | None) -> list[str]:
-        """End instances at once, without their workers; return those that cannot be ended so."""
+        """End instances without their workers; return the IDs of those that this excludes."""
         left: list[str] = []
         with self._hub.transaction():
             for instance_id in instance_ids:
@@ -119,7 +119,7 @@ class Clients:
         )
 
     def restart(self, instance_id: str, with_new_id: bool) -> str:
-        """Run an instance again from its start and return the ID that it runs under."""
+        """Run an instance again from its start and return the ID of the new run."""
         with self._hub.transaction():
             instance = self._existing(instance_id)
             new_instance_id = new_id() if with_new_id else instance_id
@@ -127,13 +127,13 @@ class Clients:
         return new_instance_id
 
     def rewind(self, instance_id: str, reason: str | None) -> None:
-        """Let a failed instance go on from before its failure."""
+        """Resume a failed instance from before its failure."""
         with self._hub.transaction():
             news = pb.ExecutionRewoundEvent(reason=string_value(reason))
             self._hub.change(self._existing(instance_id), reruns.rewind, news)
 
     def history(self, instance_id: str) -> list[pb.HistoryEvent]:
-        """Return all that an instance's orchestrator has seen. Called under the lock."""
+        """Return an instance's history. Called under the lock."""
         return list(self._existing(instance_id).history)
 
     def _existing(self, instance_id: str) -> Instance:
@@ -145,9 +145,9 @@ class Clients:
     # Purging
 
     def purge(self, instance_ids: Iterable[str], recursive: bool) -> int:
-        """Forget those of the instances that have ended; return how many that were.
+        """Delete those of the instances that have ended, and return their number.
 
-        With `recursive`, their ended sub-orchestrations go too, and count.
+        With `recursive`, their ended sub-orchestrations are deleted and counted too.
         """
         purged = 0
         with self._hub.transaction():
@@ -163,9 +163,9 @@ class Clients:
         return purged
 
     def purge_all(self, wanted: Filter, recursive: bool, timeout: float | None) -> tuple[int, bool]:
-        """Forget the ended instances that are wanted, for at most `timeout` seconds.
+        """Delete the ended instances that match, for at most `timeout` seconds.
 
-        Return how many that were, and whether they were all.
+        Return their number, and whether these were all.
         """
         end = None if timeout is None else time.monotonic() + timeout
         purged = 0
@@ -179,7 +179,7 @@ class Clients:
         return purged, False
 
     def purge_entity(self, entity_id: str) -> int:
-        """Forget an entity, unless it is locked or has something to do; return how many it was."""
+        """Delete an entity unless it is locked or has operations; return the number deleted."""
         with self._hub.transaction():
             entity = self._hub.store.entity(entity_id)
             if entity is None or entity.locked_by or entity.queue or entity.batch:

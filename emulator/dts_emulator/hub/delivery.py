@@ -1,7 +1,7 @@
 """Delivers the effects of one instance or entity to the others of a task hub.
 
-A delivery needs only the store and the time. Workers, timers and waiting clients are left to
-the task hub.
+A delivery needs only the store and the time. The task hub handles workers, timers and waiting
+clients.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Effects = Iterable[fx.Effect]
 
 
 class Delivery:
-    """Changes instances and entities as effects ask for, under the task hub's lock.
+    """Applies effects to instances and entities, under the task hub's lock.
 
     Every method returns the effects that follow.
 
@@ -84,8 +84,8 @@ class Delivery:
         return effects
 
     def put_entity(self, entity: Entity) -> None:
-        """Keep an entity, unless nothing would be lost without it."""
-        # The service clears entities by itself that have become empty.
+        """Save an entity, or delete it if it is empty."""
+        # The service deletes empty entities by itself.
         if entity.is_empty:
             self._store.remove_entity(entity.entity_id)
         else:

@@ -1,42 +1,43 @@
-"""Which worker holds which work item: queues, leases and limits of one task hub.
+"""The queues and leases of one task hub's work items, and the limits of its workers.
 
-Pure bookkeeping: no clock, no thread and no lock of its own. The task hub calls it
-under its lock and passes the time in.
+Pure bookkeeping without clock, thread or lock: the task hub calls it under its lock and passes
+the time in.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from dts_emulator.hub.work_record import WorkRecord
-
-# How long an item rests that workers keep giving back, so that they do not spin on it.
+# The delay before a repeatedly abandoned item is offered again, so that workers do not spin on it.
 ABANDON_BACKOFF_SECONDS = 1.0
+
+# The time span of a worker's rate.
+PACE_SECONDS = 10
 
 
 class Kind(Enum):
-    """What a work item asks a worker to run."""
+    """The kind of code that a work item runs."""
 
     ORCHESTRATOR = "orchestrator"
     ACTIVITY = "activity"
     ENTITY = "entity"
 
-    # Every step looks kinds up, and Enum's own hash is slow.
+    # Every step looks up kinds, and Enum's own hash is slow.
     __hash__ = object.__hash__
 
 
 @dataclass(eq=False)
 class WorkItem:
-    """A unit of work. `subject` is what the task hub needs to build its message.
+    """A unit of work. `subject` is the instance ID, activity or entity ID that it is about.
 
-    `token` is the completion token of the present lease, `earlier_tokens` are those of earlier
-    ones with which it may still be completed. It waits since `waits_since`, and its holder was
-    sent it at `dispatched_at`, in seconds since 1970. `is_withdrawn`: only its holder may be at it.
+    `token` is the completion token of the current lease, `earlier_tokens` are those of earlier
+    leases that remain valid. It was queued at `waits_since` and sent to its holder at
+    `dispatched_at`, in seconds since 1970. `is_withdrawn`: no worker but its holder may run it.
     """
 
     kind: Kind
@@ -54,18 +55,46 @@ class WorkItem:
     is_withdrawn: bool = False
 
 
+@dataclass
+class WorkRecord:
+    """The completions of one worker. Times are in seconds since 1970.
+
+    `connected_at` is the start of its stream, `answered_at` the time of its last completion.
+    `completed` counts completions by kind of work item.
+    """
+
+    connected_at: float = 0.0
+    answered_at: float | None = None
+    completed: Counter[str] = field(default_factory=Counter)
+    _recent: deque[tuple[int, int]] = field(default_factory=deque)
+
+    def note(self, kind: str, now: float) -> None:
+        """Record the completion of a work item of this kind."""
+        self.answered_at = now
+        self.completed[kind] += 1
+        second = int(now)
+        count = self._recent.pop()[1] if self._recent and self._recent[-1][0] == second else 0
+        self._recent.append((second, count + 1))
+        while self._recent[0][0] <= second - PACE_SECONDS:
+            self._recent.popleft()
+
+    def per_second(self, now: float) -> float:
+        """Return the recent number of completions per second."""
+        count = sum(number for second, number in self._recent if second > now - PACE_SECONDS)
+        return count / min(PACE_SECONDS, max(now - self.connected_at, 1.0))
+
+
 @dataclass(eq=False)
 class WorkerStream:
-    """A worker's connection: what it accepts, how much it may hold, and what is on its way to it.
+    """A worker's connection: its filters, its limits and its outgoing items.
 
-    `streams_history`: it can fetch a long history by a call of its own.
-    `has_gone`: its end has come, perhaps before it was connected.
+    `streams_history`: it can fetch a long history with a separate call.
+    `has_gone`: it has ended, perhaps before it was connected.
 
-    `outbox` ends with None once the stream is closed. An item in it counts only while its
+    `outbox` ends with None once the stream is closed. An item in it is valid only while its
     holder is this stream: a late answer from an earlier holder may have completed it.
 
-    `names` are those that `accepts` takes of each kind, None for all; `record` is what it has
-    done so far.
+    `names` lists the names that `accepts` takes of each kind, None for all.
     """
 
     limits: dict[Kind, int]
@@ -86,13 +115,13 @@ class WorkerStream:
 class Leases:
     """The work items of one task hub, from being offered to being completed.
 
-    An item waits, or is leased to a stream, or rests: its stream has ended and the worker may
-    still complete it until the grace is over, or workers keep giving it back. Completing
-    removes it; whatever happens in between, it is never lost and never in two places.
+    An item is queued, leased to a stream, or resting: its stream has ended and the worker may
+    still complete it within the grace period, or workers repeatedly abandon it. Completion
+    removes it. Until then it is never lost and never in two of these states.
 
     Args:
-        grace: seconds an item has to be completed after its stream has ended.
-        numbers: where the completion tokens come from; none may come twice.
+        grace: seconds in which an item can still be completed after its stream has ended.
+        numbers: the source of completion tokens; it must not repeat any.
     """
 
     def __init__(self, grace: float, numbers: Iterator[int]) -> None:
@@ -124,17 +153,17 @@ class Leases:
             stream.outbox.put(None)
 
     def waiting(self) -> int:
-        """Return how many work items no worker has taken yet."""
+        """Return the number of queued work items."""
         return sum(len(queue) for queue in self._waiting.values())
 
     def waiting_items(self) -> Iterator[Sequence[WorkItem]]:
-        """Yield the items that wait, those of one name and version at a time."""
+        """Yield the queued items, those of one name and version at a time."""
         return (queue for queue in self._waiting.values() if queue)
 
     def offer(
         self, kind: Kind, name: str, version: str, subject: object, now: float = 0.0
     ) -> WorkItem:
-        """Add a new work item and lease it at once if a worker has room for it."""
+        """Add a new work item, and lease it immediately if a worker has capacity."""
         number = next(self._numbers)
         item = WorkItem(kind, name, version, str(number), subject, order=number, waits_since=now)
         self._items[item.token] = item
@@ -143,16 +172,16 @@ class Leases:
         return item
 
     def connect(self, stream: WorkerStream) -> None:
-        """Let a stream take part, and fill it with what waits."""
+        """Add a stream, and lease queued items to it."""
         self._streams.append(stream)
         for kind in Kind:
             self._dispatch(kind)
 
     def disconnect(self, stream: WorkerStream, now: float) -> float | None:
-        """End a stream. Return when `expire` must be called, None if it leaves nothing.
+        """Remove a stream. Return when `expire` must be called, None if no item rests.
 
-        What it had not been sent yet waits again at once; the rest has the grace to be
-        completed by the worker, which may still be alive.
+        Items that were not sent yet are requeued immediately; the worker, which may still be
+        alive, can complete the others within the grace period.
         """
         if stream not in self._streams:
             return None
@@ -175,7 +204,7 @@ class Leases:
         return self._items.get(token)
 
     def items(self) -> Iterable[WorkItem]:
-        """Return all work items, those that wait and those that are leased."""
+        """Return all work items, queued, leased and resting."""
         return (item for token, item in self._items.items() if item.token == token)
 
     def complete(self, token: str) -> WorkItem | None:
@@ -195,10 +224,10 @@ class Leases:
         return item
 
     def abandon(self, token: str, now: float) -> float | None:
-        """Give a leased work item back before it is done. Return when `expire` must be called.
+        """Abandon a leased work item. Return when `expire` must be called.
 
-        The first time it waits again at once, for another worker if there is one. An item that
-        is given back again and again rests in between.
+        The first time it is requeued immediately, for another worker if there is one. A
+        repeatedly abandoned item rests in between.
         """
         item = self._items.get(token)
         is_leased = item is not None and (item.holder is not None or item in self._resting)
@@ -215,18 +244,18 @@ class Leases:
         return now + ABANDON_BACKOFF_SECONDS
 
     def expire(self, now: float) -> None:
-        """Let the items wait for a worker that have rested long enough."""
+        """Requeue the items whose rest is over."""
         for item in [item for item, end in self._resting.items() if end <= now]:
             del self._resting[item]
             self._requeue(item)
 
     def _requeue(self, item: WorkItem) -> None:
-        """Let an item wait again, for a new lease with a new token."""
+        """Queue an item again, with a new token for its next lease."""
         if item.kind is Kind.ACTIVITY:
-            # An activity is the same whenever it runs: its first result counts, whoever has it.
+            # An activity does not change between leases: the first result counts, from any worker.
             item.earlier_tokens.append(item.token)
         else:
-            # The next dispatch may carry more events, so an answer to this one must not count.
+            # The next dispatch may contain more events, so an answer to this one must be ignored.
             del self._items[item.token]
         item.token = str(next(self._numbers))
         self._items[item.token] = item
@@ -234,7 +263,7 @@ class Leases:
         self._dispatch(item.kind)
 
     def _enqueue(self, item: WorkItem) -> None:
-        """Queue an item in the order in which it was offered, whenever it comes back."""
+        """Queue an item in the order of the first offers."""
         queue = self._waiting.setdefault((item.kind, item.name, item.version), deque())
         if queue and queue[-1].order > item.order:
             queue.insert(_position(queue, item.order), item)
@@ -247,10 +276,10 @@ class Leases:
             item.last_holder, item.holder, item.dispatched_at = item.holder, None, None
 
     def _dispatch(self, kind: Kind) -> None:
-        """Lease waiting items, each to the least busy stream that accepts it.
+        """Lease queued items, each to the least busy stream that accepts it.
 
-        Names take turns, so that a long queue of one does not hold up another; the items of
-        one name go oldest first.
+        Names take turns, so that the long queue of one does not delay another; within a name,
+        the oldest item comes first.
         """
         while lease := self._next_lease(kind):
             key, stream = lease
@@ -262,7 +291,7 @@ class Leases:
             stream.outbox.put(item)
 
     def _forget_if_empty(self, key: tuple[Kind, str, str]) -> None:
-        """Keep nothing of a name that no item has any more: there is no end to names."""
+        """Remove a name without items: the number of names is unlimited."""
         if not self._waiting[key]:
             del self._waiting[key]
             self._turns.pop(key, None)
@@ -280,7 +309,7 @@ class Leases:
 
 
 def _load_rank(item: WorkItem, stream: WorkerStream) -> tuple[bool, int]:
-    """Rank a stream: one that has had the item before comes last, then the busiest."""
+    """Rank a stream: the item's last holder comes last, otherwise the busiest."""
     return stream is item.last_holder, len(stream.held[item.kind])
 
 

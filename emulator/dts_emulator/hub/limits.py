@@ -12,23 +12,24 @@ from google.protobuf.message import Message
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 
-# The largest message that the emulator sends and takes.
+# The largest message that the emulator sends and receives.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 _PAYLOAD_TYPE = "google.protobuf.StringValue"
 
 
 def oversized(message: Message, limit: int) -> str | None:
-    """Describe the first payload in `message` that has more than `limit` bytes, if there is one.
+    """Describe the first payload in `message` that exceeds `limit` bytes, if any.
 
     Args:
-        message: any request; its payloads may lie at any depth.
-        limit: bytes; 0 means that there is no limit.
+        message: any request; payloads are found at any depth.
+        limit: bytes; 0 means unlimited.
 
     Returns:
-        A sentence with the payload's name, its size and the limit, or None.
+        A sentence with the payload's name, its size and the limit, and the step that it belongs to,
+        or None.
     """
-    # The size of the whole is cheap to ask for and nearly always settles it.
+    # The size of the whole is cheap to compute and nearly always decides.
     if not limit or message.ByteSize() <= limit:
         return None
     for field, value in message.ListFields():
@@ -37,7 +38,8 @@ def oversized(message: Message, limit: int) -> str | None:
         for part in value if field.is_repeated else [value]:
             found = _oversized_payload(field.name, part, limit) or oversized(part, limit)
             if found:
-                return found
+                step = getattr(part, "name", "")  # An activity, a sub-orchestration, an event.
+                return f"'{step}': {found}" if step and isinstance(step, str) else found
     return None
 
 

@@ -1,6 +1,8 @@
-"""What callers get to see of instances and entities, as the protocol's messages."""
+"""Instances and entities as messages of the protocol."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
@@ -8,12 +10,15 @@ from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.engine.events import string_value, timestamp
 from dts_emulator.engine.model import Entity, Instance
 
+# Answers stay well below gRPC's default limit of 4 MiB on what a client receives.
+ANSWER_BYTES = 2 * 1024 * 1024
+
 
 def orchestration_state(instance: Instance, with_payloads: bool) -> pb.OrchestrationState:
-    """Return the whole state of an instance; input and output only if asked for.
+    """Return the state of an instance; input and output only on request.
 
     Raises:
-        UnavailableError: the state file does not hold it any more.
+        UnavailableError: its record in the state file is damaged.
     """
     require_readable(instance)
     state = pb.OrchestrationState(
@@ -39,10 +44,10 @@ def orchestration_state(instance: Instance, with_payloads: bool) -> pb.Orchestra
 
 
 def require_readable(instance: Instance) -> None:
-    """Refuse to tell of an instance whose record is damaged.
+    """Reject access to an instance whose record is damaged.
 
     Raises:
-        UnavailableError: it names the instance, and says what to do.
+        UnavailableError: the message names the instance and the next step.
     """
     if instance.problem is not None:
         raise UnavailableError(
@@ -52,13 +57,13 @@ def require_readable(instance: Instance) -> None:
 
 
 def instance_response(instance: Instance, with_payloads: bool) -> pb.GetInstanceResponse:
-    """Return the answer to whoever asks for an instance that exists."""
+    """Return the answer for an existing instance."""
     state = orchestration_state(instance, with_payloads)
     return pb.GetInstanceResponse(exists=True, orchestrationState=state)
 
 
 def entity_metadata(entity: Entity, with_state: bool) -> pb.EntityMetadata:
-    """Return what callers may know of an entity; its state only if asked for."""
+    """Return an entity's metadata; its state only on request."""
     return pb.EntityMetadata(
         instanceId=entity.entity_id,
         lastModifiedTime=timestamp(entity.updated_at),
@@ -66,3 +71,16 @@ def entity_metadata(entity: Entity, with_state: bool) -> pb.EntityMetadata:
         lockedBy=string_value(entity.locked_by),
         serializedState=string_value(entity.state) if with_state else None,
     )
+
+
+def history_chunks(events: Iterable[pb.HistoryEvent]) -> Iterator[pb.HistoryChunk]:
+    """Yield a history in chunks, at least one."""
+    chunk = pb.HistoryChunk()
+    size = 0
+    for event in events:
+        size += event.ByteSize()
+        if size > ANSWER_BYTES and chunk.events:
+            yield chunk
+            chunk, size = pb.HistoryChunk(), event.ByteSize()
+        chunk.events.append(event)
+    yield chunk

@@ -1,4 +1,4 @@
-"""A clock for tests: it skips the hours in which a test would only wait, unless time is held."""
+"""A clock for tests: it skips idle time, unless time is held."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dts_emulator.engine.events import LAST_SECOND, SECOND
 if TYPE_CHECKING:
     from dts_emulator.hub.task_hub import TaskHub
 
-# Timers later than this do not fire. A clock beyond the year 9999 could not be told to anybody;
-# the year before that leaves time for what follows the last timer.
+# Timers later than this do not fire. No timestamp represents a time after the year 9999; the last
+# year remains for the work that follows the last timer.
 LATEST = (LAST_SECOND - 365 * 24 * 3600) * SECOND
 
 
 class SkippingClock:
-    """A clock that jumps to the next timer whenever no task hub of its emulator has anything to do.
+    """A clock that skips to the next timer whenever all task hubs of its emulator are idle.
 
-    Nothing to do: no work item is offered or held, no turn is about to be offered, no timer is
-    about to fire. The clock never goes back.
+    Idle: no work item is queued or leased, no turn is about to be offered, no timer is about to
+    fire. The clock never goes back.
     """
 
     def __init__(self) -> None:
@@ -32,9 +32,9 @@ class SkippingClock:
         self._hubs: list[TaskHub] = []
         self._holds = 0
         self._is_closed = False
-        # Held while the clock looks at the hubs and moves: no hub joins in the middle of that.
+        # Held while the clock checks the hubs and moves, so that no hub is added in between.
         self._mutex = threading.Lock()
-        # Counts the calls of `refresh`. Held with no other lock but a hub's, and only for a moment.
+        # Counts the calls of `refresh`. Held briefly, and with no other lock but a hub's.
         self._refreshes = 0
         self._refreshed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
@@ -45,26 +45,26 @@ class SkippingClock:
         return self._start + self._skipped + time.monotonic_ns()
 
     def add(self, hub: TaskHub) -> None:
-        """Skip only the time in which this task hub too only waits."""
+        """Add a task hub, whose activity stops the skipping."""
         with self._mutex:
             self._hubs.append(hub)
         self.refresh()
 
     def refresh(self) -> None:
-        """Say that a task hub may have nothing to do any more. Called under any hub's lock."""
+        """Check again whether all task hubs are idle. Called under any hub's lock."""
         with self._refreshed:
             self._refreshes += 1
             self._refreshed.notify_all()
 
     def close(self) -> None:
-        """Skip no more."""
+        """Stop skipping."""
         self._is_closed = True
         self.refresh()
         self._thread.join()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let time pass at its own speed in a block: skip none of it. Blocks may be nested."""
+        """Skip no time within a block. Blocks may be nested."""
         with self._mutex:
             self._holds += 1
         try:
@@ -78,7 +78,7 @@ class SkippingClock:
         """Move the clock forward; see `Emulator.advance`."""
         target = self.now() + by // timedelta(microseconds=1) * 1000
         if by < timedelta(0) or target > LATEST:
-            raise ValueError(f"The clock cannot be moved by {by}.")
+            raise ValueError(f"The clock cannot move by {by}.")
         if not wait:
             with self._mutex:
                 self._move_to(target)
@@ -90,11 +90,11 @@ class SkippingClock:
             if seen == before:
                 raise TimeoutError(
                     f"The clock waits for work in progress: {self._work()}. Check that a worker "
-                    "that knows it is connected, or pass wait=False to move the clock at once."
+                    "that knows it is connected, or pass wait=False to move the clock immediately."
                 )
 
     def _has_reached(self, target: int) -> bool:
-        """Move on to the next timer, or to the target; return whether that is all."""
+        """Move to the next timer, or to the target; return whether the target is reached."""
         with self._mutex, ExitStack() as locks:
             for hub in self._hubs:
                 locks.enter_context(hub.lock)
@@ -127,12 +127,12 @@ class SkippingClock:
 
     def _skip(self) -> None:
         with self._mutex, ExitStack() as locks:
-            # Nobody else holds two of them.
+            # No other code holds two of them.
             for hub in self._hubs:
                 locks.enter_context(hub.lock)
             if self._is_closed or self._holds or not all(hub.is_idle for hub in self._hubs):
                 return
-            # From here on nothing fires but what the clock itself reaches.
+            # From here on only timers fire that the clock itself reaches.
             due = self._next_due()
             if due is not None and due <= LATEST:
                 self._move_to(due)

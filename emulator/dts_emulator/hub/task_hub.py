@@ -1,4 +1,4 @@
-"""A task hub: the one lock under which engine, leases, timers, waiters and store do their part."""
+"""A task hub: engine, leases, timers, waiters and store under one lock."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ Effects = Iterable[fx.Effect]
 
 @dataclass(frozen=True)
 class BatchingDelayOver:
-    """A turn has waited long enough for more results."""
+    """The wait of a turn for further results is over."""
 
     instance_id: str
 
 
 class LeasesExpire:
-    """Work items have rested long enough."""
+    """The rest of some work items is over."""
 
 
 class TaskHub:
@@ -48,11 +48,11 @@ class TaskHub:
 
     Args:
         name: the name that callers put into the `taskhub` metadata.
-        lease_grace: seconds that a worker whose stream has ended has to complete its items.
+        lease_grace: seconds in which a disconnected worker can still complete its items.
         max_payload_bytes: the largest input, output, event or custom status; 0 = no limit.
-        store: where the state is kept; in memory if it is not given.
+        store: where the state is kept; by default in memory.
         clock: returns the time in nanoseconds since 1970.
-        on_idle: called when there may be nothing to do any more but to wait.
+        on_idle: called when the task hub may have become idle.
         check_determinism: whether each turn runs twice, to compare the answers.
     """
 
@@ -73,7 +73,7 @@ class TaskHub:
         self.now = clock
         self.store = store or MemoryStore()
         self.lock = self.store.lock
-        # A worker may still answer with a completion token of an emulator that is gone.
+        # A worker may still answer with a completion token of an earlier emulator.
         first_token = random.SystemRandom().getrandbits(60)
         self.leases = Leases(lease_grace, itertools.count(first_token))
         self.waiters = Waiters(self.store.when_flushed)
@@ -82,7 +82,7 @@ class TaskHub:
         self.is_closed = False
         self._turns: dict[str, WorkItem] = {}
         self._batches: dict[str, WorkItem] = {}
-        # By the event that has asked for it, which is the same object wherever it is.
+        # By the identity of the event that has scheduled it.
         self._activities: dict[int, WorkItem] = {}
         self._batching: set[str] = set()
         self._delivery = Delivery(self.store, clock)
@@ -90,7 +90,7 @@ class TaskHub:
             self._recover()
 
     def _recover(self) -> None:
-        """Arrange again what was under way when the store's last emulator ended."""
+        """Restore the work that was in progress when the last emulator stopped."""
         for instance in self.store.active():
             self.apply(recovery.effects_after_restart(instance))
         for orphan in self.store.orphans():
@@ -102,10 +102,10 @@ class TaskHub:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Hold the lock for a change that is kept for good before the block is left.
+        """Hold the lock for a change, and save it before the block ends.
 
         Raises:
-            UnavailableError: it cannot be kept at present.
+            UnavailableError: nothing can be saved at present.
         """
         self.store.ensure_writable()
         with self.durable_read():
@@ -113,12 +113,10 @@ class TaskHub:
 
     @contextmanager
     def durable_read(self) -> Iterator[None]:
-        """Hold the lock for an answer, or a refusal, that tells of the state.
-
-        What it tells is kept for good before the block is left.
+        """Hold the lock to read state for an answer, and save that state before the block ends.
 
         Raises:
-            UnavailableError: it cannot be kept at present, and must not be told.
+            UnavailableError: it cannot be saved at present, so the client must not see it.
         """
         try:
             with self.lock:
@@ -149,7 +147,7 @@ class TaskHub:
     def change(
         self, instance: Instance, rule: Callable[..., Sequence[fx.Effect]], *args: object
     ) -> None:
-        """Let a rule of the engine change an instance, and carry out what it causes."""
+        """Change an instance by a rule of the engine, and apply the effects."""
         effects = rule(instance, *args, self.now())
         self.store.put(instance)
         self.apply(effects)
@@ -157,33 +155,33 @@ class TaskHub:
     def change_entity(
         self, entity_id: str, rule: Callable[..., Sequence[fx.Effect]], *args: object
     ) -> None:
-        """Let a rule of the engine change an entity, and carry out what it causes."""
+        """Change an entity by a rule of the engine, and apply the effects."""
         entity = self.store.entity(entity_id) or Entity(entity_id, self.now())
         effects = rule(entity, *args, self.now())
         self.put_entity(entity)
         self.apply(effects)
 
     def put_entity(self, entity: Entity) -> None:
-        """Keep an entity, unless nothing would be lost without it."""
+        """Save an entity, or delete it if it is empty."""
         self._delivery.put_entity(entity)
 
     def apply(self, effects: Effects) -> None:
-        """Carry out effects and all that follow from them."""
+        """Apply effects and all that follow from them."""
         todo = deque(effects)
         while todo:
             effect = todo.popleft()
             if not isinstance(effect, fx.StateEffect):
-                self._arrange(effect)
+                self._apply_to_hub(effect)
                 continue
             try:
                 todo.extend(self._delivery.deliver(effect))
             except UnavailableError as error:
                 # The other effects must not be lost with this one, whose target is damaged.
                 logger.error(
-                    "Dropped a %s of an unreadable record: %s", type(effect).__name__, error
+                    "Dropped %s because its target is unreadable: %s", type(effect).__name__, error
                 )
 
-    def _arrange(self, effect: fx.HubEffect) -> None:
+    def _apply_to_hub(self, effect: fx.HubEffect) -> None:
         match effect:
             case fx.OfferTurn(instance_id):
                 self.offer_turn(instance_id)
@@ -211,7 +209,7 @@ class TaskHub:
     # Work for workers
 
     def offer_turn(self, instance_id: str) -> None:
-        """Let workers have what has arrived for an instance, at once or together with more."""
+        """Offer an instance's turn to workers, immediately or after a wait for further results."""
         instance = self.store.instance(instance_id)
         if instance is None or instance_id in self._turns:
             return
@@ -223,23 +221,23 @@ class TaskHub:
             self.timers.set(self.now() + delay, "", BatchingDelayOver(instance_id))
 
     def offer_batch(self, entity_id: str) -> None:
-        """Let workers have the operations of an entity that can run."""
+        """Offer the operations of an entity that can run to workers."""
         entity = self.store.entity(entity_id)
         if entity is not None and entity_id not in self._batches:
             self._batches[entity_id] = self.offer(Kind.ENTITY, entity.name, "", entity_id)
 
     def offer_activity(self, activity: Activity, version: str) -> None:
-        """Let workers have an activity."""
+        """Offer an activity to workers."""
         name = activity.scheduled.taskScheduled.name
         item = self.offer(Kind.ACTIVITY, name, version, activity)
         self._activities[id(activity.scheduled)] = item
 
     def offer(self, kind: Kind, name: str, version: str, subject: object) -> WorkItem:
-        """Let workers have a new work item."""
+        """Offer a new work item to workers."""
         return self.leases.offer(kind, name, version, subject, self.now() / SECOND)
 
     def find_work_item(self, token: str, kind: Kind) -> WorkItem | None:
-        """Return the leased work item that a completion token stands for, None if it is done.
+        """Return the leased work item of a completion token, None if it is completed.
 
         Raises:
             InvalidError: the work item is of another kind.
@@ -247,30 +245,31 @@ class TaskHub:
         item = self.leases.find(token)
         if item is not None and item.kind is not kind:
             raise InvalidError(
-                f"The completion token '{token}' is of an {item.kind.value}, not an {kind.value}."
+                f"The completion token '{token}' belongs to an {item.kind.value}, "
+                f"not an {kind.value}."
             )
         return item
 
     def complete_work_item(self, item: WorkItem) -> None:
-        """Remove a work item that has been answered, to the credit of its worker."""
+        """Remove a completed work item, and record it for its worker."""
         worker = item.holder or item.last_holder
         if worker is not None:
             worker.record.note(item.kind.value, self.now() / SECOND)
         self.remove_work_item(item)
 
     def repeat_turn(self, item: WorkItem) -> None:
-        """Let workers have a turn that has been answered once more."""
+        """Offer a turn that has been answered a second time."""
         self.complete_work_item(item)
         instance = self.store.instance(str(item.subject))
         if instance is not None:
             self._offer_now(instance)
 
     def abandon_work_item(self, token: str) -> None:
-        """Take a work item back before it is done, for another worker if there is one."""
+        """Requeue an abandoned work item, for another worker if there is one."""
         self._expire_at(self.leases.abandon(token, self.now() / SECOND))
 
     def end_stream(self, stream: WorkerStream) -> bool:
-        """End a worker's stream, whose work goes to others; return whether it was connected."""
+        """End a worker's stream and reassign its work; return whether it was connected."""
         stream.has_gone = True
         if not self.leases.has(stream):
             return False
@@ -278,7 +277,7 @@ class TaskHub:
         return True
 
     def remove_work_item(self, item: WorkItem) -> None:
-        """Remove a work item that has been answered, or whose answer is no longer needed."""
+        """Remove a work item that is completed, or whose answer is no longer needed."""
         self.leases.complete(item.token)
         if isinstance(item.subject, Activity):
             self.store.remove_orphan(item.subject)
@@ -290,13 +289,13 @@ class TaskHub:
         self._on_idle()
 
     def _withdraw_turn(self, instance_id: str) -> None:
-        """Take back what workers were offered, or have, of an instance."""
+        """Withdraw an instance's turn, even if a worker holds it."""
         item = self._turns.get(instance_id)
         if item is not None:
             self.remove_work_item(item)
 
     def _withdraw_activity(self, activity: Activity) -> None:
-        """Take back an activity, unless a worker has it: it may be at it, and is left in peace."""
+        """Withdraw an activity, unless a worker holds it and may be running it."""
         item = self._activities.get(id(activity.scheduled))
         if item is None:
             return
@@ -308,14 +307,14 @@ class TaskHub:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing happens before a client calls or a timer is due. Under the lock."""
+        """Whether only a client's call or a timer can cause work. Called under the lock."""
         has_work = self._batching or any(True for _ in self.leases.items())
         return not has_work and self.timers.is_idle()
 
     def _expire_at(self, seconds: float | None) -> None:
-        """Look at the leases again at a time in seconds since 1970, None for never."""
+        """Check the leases at a time in seconds since 1970; None: not needed."""
         if seconds is not None:
-            # Never before: seconds are exact to a quarter of a microsecond only.
+            # Not earlier: seconds as a float are accurate to a quarter of a microsecond.
             self.timers.set(int(seconds * SECOND) + MICROSECOND, "", LeasesExpire())
 
     def _fire(self, what: object) -> None:

@@ -1,4 +1,4 @@
-"""The task hubs of an emulator: those it starts with and, if it may, those that calls name."""
+"""The task hubs of an emulator: its initial ones and those created on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dts_emulator.engine.ids import check_task_hub
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store.file import FileError
 
-# How many task hubs calls may create. A misspelt or random name must not fill the memory.
+# The limit for creation on demand: misspelt or random names must not exhaust the memory.
 MAX_TASK_HUBS = 100
 
 DYNAMIC_VARIABLE = "DTS_USE_DYNAMIC_TASK_HUBS"
@@ -29,7 +29,7 @@ class TaskHubs(Mapping[str, TaskHub]):
         self._is_dynamic = dynamic
         self._lock = RLock()
         self._is_closed = False
-        # Replaced by a larger one, never changed: readers take no lock.
+        # Replaced, never modified: readers need no lock.
         self._open: Mapping[str, TaskHub] = {}
 
     def __getitem__(self, name: str) -> TaskHub:
@@ -61,7 +61,7 @@ class TaskHubs(Mapping[str, TaskHub]):
         Raises:
             NotFoundError: there is no such task hub, or the name is empty.
             InvalidError: the name of a hub that would be created is invalid.
-            ExhaustedError: the emulator has as many task hubs as it may create.
+            ExhaustedError: the emulator has reached the limit for task hubs.
             UnavailableError: the task hub cannot be opened at present.
         """
         hub = self._open.get(name)
@@ -73,8 +73,8 @@ class TaskHubs(Mapping[str, TaskHub]):
         with self._lock:
             if name not in self._open and len(self._open) >= MAX_TASK_HUBS:
                 raise ExhaustedError(
-                    f"Task hub '{name}' is not created: this emulator has {len(self._open)} task "
-                    f"hubs, and calls create at most {MAX_TASK_HUBS}."
+                    f"Task hub '{name}' was not created: this emulator has {len(self._open)} task "
+                    f"hubs, and calls create hubs up to {MAX_TASK_HUBS}."
                 )
             try:
                 return self.open(name)
@@ -82,7 +82,7 @@ class TaskHubs(Mapping[str, TaskHub]):
                 raise UnavailableError(f"Task hub '{name}' cannot be opened. {error}") from None
 
     def close(self) -> None:
-        """Open no more, and end every worker's stream and every client's wait."""
+        """Open no more task hubs, and end all streams and waits."""
         with self._lock:
             self._is_closed = True
         for hub in self._open.values():
@@ -92,6 +92,8 @@ class TaskHubs(Mapping[str, TaskHub]):
         asked = f"There is no task hub '{name}'" if name else "The call names no task hub"
         known = ", ".join(f"'{known}'" for known in self._open)
         hint = (
-            "" if self._is_dynamic else f" Set {DYNAMIC_VARIABLE}=true to create hubs when named."
+            ""
+            if self._is_dynamic
+            else f" Set {DYNAMIC_VARIABLE}=true to create task hubs on demand."
         )
         return f"{asked}; this emulator has {known}.{hint}"

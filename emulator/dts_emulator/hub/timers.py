@@ -1,6 +1,6 @@
-"""Says when something is due, thousands of things on one thread.
+"""Fires thousands of timers on one thread.
 
-What is due is data; what to do about it the owner knows. Of what is dropped nothing is kept.
+A timer is data; its owner decides what happens. Cancelled timers need no memory.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ logger = logging.getLogger("emulator")
 
 SECOND = 1_000_000_000
 
-# The longest sleep between two looks at the clock, so that a clock set forward is noticed.
+# The longest sleep between two checks of the clock, so that a clock set forward is noticed.
 LONGEST_SLEEP_SECONDS = 60.0
 
 
 class Timers:
-    """Calls `fire(what)` for each thing at its time, in order, on a thread that starts when needed.
+    """Calls `fire(what)` for each due timer, in order, on a thread that starts on demand.
 
     Args:
-        fire: called without a lock held; an error in it is logged and stops nothing.
+        fire: called without a lock held; its errors are logged.
         clock: returns the time in nanoseconds since 1970.
-        changed: called when something was set, and when all that was due has been fired.
+        changed: called after a timer is set, and after all due timers have fired.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Timers:
         return iter([*self._things.values()])
 
     def set(self, due: int, target: str, what: object) -> None:
-        """Fire `what` at `due` (nanoseconds since 1970), at once if that is past.
+        """Fire `what` at `due` (nanoseconds since 1970), immediately if that is past.
 
-        Whoever drops `target` drops this too.
+        `drop(target)` cancels it.
         """
         with self._changed:
             if self._closed:
@@ -74,7 +74,7 @@ class Timers:
         self._tell()
 
     def drop(self, target: str) -> None:
-        """Forget all that was set for a target."""
+        """Cancel all timers of a target."""
         with self._changed:
             for number in self._of_target.pop(target, ()):
                 del self._things[number]
@@ -83,24 +83,24 @@ class Timers:
                 heapq.heapify(self._heap)
 
     def next_due(self) -> int | None:
-        """Return when the next thing is due, in nanoseconds since 1970; None if nothing is."""
+        """Return when the next timer is due, in nanoseconds since 1970; None if there is none."""
         with self._changed:
             self._skip_dropped()
             return self._heap[0][0] if self._heap else None
 
     def is_idle(self) -> bool:
-        """Return whether nothing is due and nothing is being fired."""
+        """Return whether no timer is due or being fired."""
         with self._changed:
             due = self.next_due()
             return not self._is_firing and (due is None or due > self._clock())
 
     def wake(self) -> None:
-        """Look at the clock now: it may have been set forward."""
+        """Check the clock now: it may have been set forward."""
         with self._changed:
             self._changed.notify()
 
     def close(self) -> None:
-        """Stop the thread; what has not fired yet never will."""
+        """Stop the thread; timers that have not fired are lost."""
         with self._changed:
             self._closed = True
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""What workers of a task hub get and give back: streams of work items, answers, abandonments."""
+"""The API of a task hub's workers: streams of work items, completions, abandonments."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from dts_emulator.engine.model import Activity, Instance
 from dts_emulator.hub.leases import Kind, WorkerStream, WorkItem
 from dts_emulator.hub.limits import oversized
 from dts_emulator.hub.task_hub import TaskHub
-from dts_emulator.hub.work_items import WorkItemBuilder
+from dts_emulator.hub.work_items import TurnTooLargeError, WorkItemBuilder
 
 logger = logging.getLogger("emulator")
 
-# A worker of an SDK takes a stream that is silent for 60 s (.NET) or 120 s (Python) for dead.
+# SDK workers consider a stream dead that is silent for 60 s (.NET) or 120 s (Python).
 HEALTH_PING_SECONDS = 30.0
 
 
 class Workers:
-    """Leases work items of one task hub to workers and takes their answers, each once."""
+    """Leases work items of one task hub to workers and accepts one completion of each."""
 
     def __init__(self, hub: TaskHub) -> None:
         self._hub = hub
-        self._builder = WorkItemBuilder(hub)
+        self._builder = WorkItemBuilder(hub.store, hub.now)
         self._known_as_silent: WeakSet[Instance] = WeakSet()
 
     # Streams
 
     def connect(self, stream: WorkerStream) -> Iterator[pb.WorkItem]:
-        """Let a worker's stream take part, and yield its messages until it is closed."""
+        """Connect a worker's stream, and yield its messages until it is closed."""
         with self._hub.lock:
             if self._hub.is_closed or stream.has_gone:
                 return
@@ -48,14 +48,14 @@ class Workers:
         yield from iter(partial(self._next_message, stream), None)
 
     def disconnect(self, stream: WorkerStream) -> None:
-        """End a worker's stream; its work goes to others."""
+        """End a worker's stream and reassign its work."""
         with self._hub.lock:
             if not self._hub.end_stream(stream):
                 return
         logger.info("A worker has disconnected")
 
     def _next_message(self, stream: WorkerStream) -> pb.WorkItem | None:
-        """Wait for what the worker is to get next; return None at the end of its stream."""
+        """Wait for the worker's next message; return None at the end of its stream."""
         while True:
             try:
                 item = stream.outbox.get(timeout=HEALTH_PING_SECONDS)
@@ -64,21 +64,34 @@ class Workers:
             if item is None:
                 return None
             with self._hub.lock:
-                item.dispatched_at = self._seconds()
-                message = self._builder.build(item, stream) if item.holder is stream else None
-                if message is None and item.holder is stream:
-                    self._hub.remove_work_item(item)
+                message = self.message_of(item, stream) if item.holder is stream else None
             if message is not None:
                 return message
-            del item  # It may be the last that holds a purged instance.
+            del item  # It may be the last reference to a purged instance.
 
-    # Answers: checked first, then taken. One that comes late, or twice, counts for nothing.
+    def message_of(self, item: WorkItem, stream: WorkerStream) -> pb.WorkItem | None:
+        """Return the message of an item that a stream holds, under the lock.
+
+        None if its subject no longer needs a worker: then the item is removed.
+        """
+        item.dispatched_at = self._seconds()
+        try:
+            message = self._builder.build(item, stream)
+        except TurnTooLargeError as error:
+            fail = instances.fail_without_worker
+            self._hub.change(error.instance, fail, "TurnTooLarge", str(error))
+            return None
+        if message is None:
+            self._hub.remove_work_item(item)
+        return message
+
+    # Completions: validated first, then applied. Late and duplicate ones are ignored.
 
     def complete_turn(self, answer: pb.OrchestratorResponse) -> None:
-        """Take an orchestrator's turn, or a part of it.
+        """Accept the answer to an orchestrator's turn, or a chunk of it.
 
         Raises:
-            InvalidError: it does not answer what the completion token stands for.
+            InvalidError: it does not match the work item of its completion token.
         """
         with self._hub.lock:
             item = self._find(answer.completionToken, Kind.ORCHESTRATOR)
@@ -105,10 +118,10 @@ class Workers:
                 self._warn_of_silence(instance)
 
     def complete_activity(self, answer: pb.ActivityResponse) -> None:
-        """Take an activity's result.
+        """Accept an activity's result.
 
         Raises:
-            InvalidError: it does not answer what the completion token stands for.
+            InvalidError: it does not match the work item of its completion token.
         """
         with self._hub.lock:
             item = self._find(answer.completionToken, Kind.ACTIVITY)
@@ -133,12 +146,12 @@ class Workers:
                 self._hub.change(instance, instances.answer, asked.eventId, news)
 
     def complete_batch(self, answer: pb.EntityBatchResult) -> None:
-        """Take the results of an entity's operations, and its new state.
+        """Accept the results of an entity's operations, and its new state.
 
-        A worker that reports a failure of its own has run nothing: the batch is offered again.
+        A worker that reports a failure of the batch has run nothing: it is offered again.
 
         Raises:
-            InvalidError: it does not answer what the completion token stands for.
+            InvalidError: it does not match the work item of its completion token.
         """
         with self._hub.lock:
             item = self._find(answer.completionToken, Kind.ENTITY)
@@ -155,24 +168,24 @@ class Workers:
             self._hub.change_entity(entity.entity_id, entities.settle, answer)
 
     def _warn_of_silence(self, instance: Instance) -> None:
-        """Say once that nothing is to come of an instance whose turn has asked for nothing."""
+        """Warn once of an instance that only an external event can wake."""
         if instances.has_no_pending_task(instance) and instance not in self._known_as_silent:
             self._known_as_silent.add(instance)
             logger.warning(
                 "Orchestration '%s' has no pending task: only an external event can wake this "
-                "instance; if it waits for none, its code no longer fits its history",
+                "instance; if it is not waiting for one, its code no longer matches its history",
                 instance.instance_id,
             )
 
     def abandon(self, token: str) -> None:
-        """Give a work item back before it is done, for another worker if there is one."""
+        """Requeue a work item that its worker abandons."""
         with self._hub.lock:
             self._hub.abandon_work_item(token)
 
     def _find(self, token: str, kind: Kind) -> WorkItem | None:
         item = self._hub.find_work_item(token, kind)
         if item is None:
-            logger.debug("Dropped a completion that came late, or twice: %a", token)
+            logger.debug("Ignored a late or duplicate completion: %a", token)
         return item
 
     def _seconds(self) -> float:
@@ -180,7 +193,7 @@ class Workers:
 
 
 def worker_stream_from(request: pb.GetWorkItemsRequest, peer: str = "") -> WorkerStream:
-    """Return the stream of a worker: what it accepts, and how much it may hold (0 = no limit)."""
+    """Return the stream of a worker, with the filters and limits of its request (0: unlimited)."""
     return WorkerStream(
         limits={
             Kind.ORCHESTRATOR: request.maxConcurrentOrchestrationWorkItems or sys.maxsize,
@@ -195,7 +208,7 @@ def worker_stream_from(request: pb.GetWorkItemsRequest, peer: str = "") -> Worke
 
 
 def _names(request: pb.GetWorkItemsRequest) -> dict[Kind, list[str]] | None:
-    """Return the names that the worker's filters list, None where it has no filters."""
+    """Return the names in the worker's filters, None if it has no filters."""
     if not request.HasField("workItemFilters"):
         return None
     filters = request.workItemFilters
@@ -209,8 +222,8 @@ def _names(request: pb.GetWorkItemsRequest) -> dict[Kind, list[str]] | None:
 def _accepts(request: pb.GetWorkItemsRequest) -> Callable[[Kind, str, str], bool]:
     """Return the worker's filters as one function.
 
-    Without filters it takes everything; with them, of each kind only the names that they list,
-    in the versions that they list, or in any if they list none.
+    Without filters it accepts everything; with filters, of each kind only the listed names, in
+    the listed versions, or in any version if none is listed.
     """
     if not request.HasField("workItemFilters"):
         return lambda _kind, _name, _version: True

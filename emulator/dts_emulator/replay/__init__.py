@@ -1,1 +1,1 @@
-"""Replay checks: whether an orchestrator's code still fits the histories that it has left."""
+"""Replay checks: whether an orchestrator's code still matches recorded histories."""

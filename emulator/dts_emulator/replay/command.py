@@ -40,12 +40,12 @@ def main(argv: Sequence[str]) -> int:
     """Replay histories on the worker that a command starts.
 
     Returns:
-        0: the code fits all histories; 1: at least one differs; 2: invalid arguments or an
+        0: the code matches all histories; 1: at least one differs; 2: invalid arguments or an
         unreadable file; 3: no worker connected, or it did not answer or refused; 130: Ctrl-C.
     """
     args = _parse(argv)
     report = _Report(as_json=args.json)
-    # The worker has to end with this process.
+    # The worker must end with this process.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         histories = chain([*map(_read, args.files)], _stored(args))
@@ -68,7 +68,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         prog="dts-emulator replay",
         usage="%(prog)s [FILE ...] [--db-file FILE] [options] -- COMMAND ...",
         description="Check whether a worker's code still fits recorded histories. COMMAND starts "
-        "the worker; ENDPOINT and TASKHUB lead it to a private scheduler, and {endpoint} and "
+        "the worker; ENDPOINT and TASKHUB point it to a private scheduler, and {endpoint} and "
         "{taskhub} in COMMAND are replaced. Only orchestrator code runs.",
     )
     _add_arguments(parser)
@@ -145,7 +145,7 @@ def _read(name: str) -> tuple[str, list[pb.HistoryEvent]]:
     except ValueError as error:
         raise FileError(f"'{name}' cannot be read. {error}") from None
     if not any(event.HasField("executionStarted") for event in events):
-        raise FileError(f"'{name}' does not say how its orchestration has started.")
+        raise FileError(f"'{name}' has no ExecutionStarted event.")
     return name, events
 
 
@@ -162,7 +162,7 @@ def _nothing_found(args: argparse.Namespace) -> str:
 
 
 def _replay_all(histories: Histories, args: argparse.Namespace, report: _Report) -> None:
-    """Replay histories, one after the other, until no more answers are to be expected."""
+    """Replay histories, one after the other, until a worker stops answering."""
     server = ReplayServer()
     try:
         with WorkerProcess(args.command, server.endpoint, args.task_hub) as worker:
@@ -173,9 +173,8 @@ def _replay_all(histories: Histories, args: argparse.Namespace, report: _Report)
                 except WorkerRefusedError as error:
                     report.refuse(name, str(error))
                 except NoAnswerError as error:
-                    report.give_up(name, str(error), worker.last_lines())
-                    if next(histories, None) is not None:
-                        sys.stderr.write("The histories after this one were not replayed.\n")
+                    left = sum(1 for _ in histories)
+                    report.give_up(name, str(error), worker.last_lines(), left)
                     return
     except FileNotFoundError as error:
         raise FileError(
@@ -186,7 +185,7 @@ def _replay_all(histories: Histories, args: argparse.Namespace, report: _Report)
 
 
 class _Report:
-    """What the command prints, and its exit status."""
+    """The output of the command, and its exit status."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -195,7 +194,7 @@ class _Report:
 
     @property
     def status(self) -> int:
-        """The exit status: a difference that was found counts more than what was not replayed."""
+        """The exit status: a difference takes precedence over a history that was not replayed."""
         if self._counts["differs"]:
             return DIFFERS
         return NOT_REPLAYED if self._counts["not replayed"] else FITS
@@ -211,12 +210,14 @@ class _Report:
         self._counts["not replayed"] += 1
         self._note(f"refused {name}: {reason}", name=name, ok=False, error=reason)
 
-    def give_up(self, name: str, reason: str, log: str) -> None:
-        """Report that no more answers will come, and what the worker has written last."""
-        self._counts["not replayed"] += 1
+    def give_up(self, name: str, reason: str, log: str, left: int) -> None:
+        """Report that the worker does not answer, with its last output and what is left."""
+        self._counts["not replayed"] += 1 + left
         self._note(f"failed {name}: {reason}", name=name, ok=False, error=reason)
         if log:
             sys.stderr.write(f"The worker's last lines:\n{log}\n")
+        if left:
+            sys.stderr.write("The histories after this one were not replayed.\n")
 
     def finish(self, nothing: str) -> None:
         """Print the summary, or the JSON document."""

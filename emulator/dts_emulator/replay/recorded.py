@@ -1,6 +1,6 @@
-"""A recorded history as turns to replay: what a worker is given, and the steps it must ask for.
+"""A recorded history as turns to replay: events for the worker, and the expected steps.
 
-A turn begins with orchestratorStarted, takes in events, and ends with the steps it asks for.
+A turn begins with orchestratorStarted, processes events, and ends with the steps it requests.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from dts_emulator.engine.events import event_type
 from dts_emulator.engine.steps import END, STEP_EVENTS, Step, recorded_steps
 
-# Failures with which the scheduler itself replaces an answer, or ends an instance without one.
+# Failures with which the scheduler replaces an answer, or ends an instance without one.
 _SCHEDULER_FAILURES = frozenset({"PayloadTooLarge", "TurnTooLarge", "InvalidRequest"})
-# An end that tells of code that did not fit, whether a worker or the scheduler noticed it.
+# The failure of code that did not match its history, detected by a worker or the scheduler.
 _MISFIT = "NonDeterminismError"
 
 _TRACE_FIELDS = ("parentTraceContext", "orchestrationSpanID")
@@ -26,9 +26,9 @@ _TRACE_FIELDS = ("parentTraceContext", "orchestrationSpanID")
 class RecordedTurn:
     """A turn to replay.
 
-    A worker gets the events `past` and `new` and must ask for `expected`. `number` counts turns
-    from 1, `first_step` is how many steps earlier turns have asked for. `is_rewound`: a rewind
-    has moved some of its steps to a later turn, which are compared there.
+    A worker gets the events `past` and `new` and must request `expected`. `number` counts turns
+    from 1, `first_step` is the number of steps in earlier turns. `is_rewound`: a rewind has moved
+    some of its steps to a later turn, where they are compared.
     """
 
     number: int
@@ -39,7 +39,7 @@ class RecordedTurn:
     is_rewound: bool = False
 
     def to_compare(self, requested: Sequence[Step]) -> Sequence[Step]:
-        """Return those of the steps that a worker asks for that belong to this turn."""
+        """Return those of the requested steps that belong to this turn."""
         if not self.is_rewound:
             return requested
         mine = {step.number for step in self.expected}
@@ -55,17 +55,17 @@ class History:
 
 
 def history_of(events: Iterable[pb.HistoryEvent]) -> History | None:
-    """Return what there is to replay of an instance; None if its orchestrator has not started.
+    """Return the execution to replay, None if its orchestrator has not started.
 
     Raises:
-        ValueError: the history does not say how the orchestration has started.
+        ValueError: the ExecutionStarted event is missing.
     """
     execution = _last_execution([_without_traces(event) for event in events])
     if not execution:
         return None
     starts = [event.executionStarted for event in execution if event.HasField("executionStarted")]
     if not starts:
-        raise ValueError("The history does not say how its orchestration has started.")
+        raise ValueError("The history has no ExecutionStarted event.")
     return History(starts[-1], _turns(execution))
 
 
@@ -80,7 +80,7 @@ def _without_traces(event: pb.HistoryEvent) -> pb.HistoryEvent:
 
 
 def _last_execution(events: list[pb.HistoryEvent]) -> list[pb.HistoryEvent]:
-    """Return the events of the last execution: some stores keep those before it too."""
+    """Return the events of the last execution: some stores keep earlier ones."""
     starts = [at for at, event in enumerate(events) if event.HasField("executionStarted")]
     if len(starts) < 2:
         return events
@@ -90,9 +90,9 @@ def _last_execution(events: list[pb.HistoryEvent]) -> list[pb.HistoryEvent]:
 
 
 def _turns(events: Sequence[pb.HistoryEvent]) -> list[RecordedTurn]:
-    """Return the turns that asked for something, and the last one of those that can be replayed.
+    """Return the turns that requested steps, and the last one that can be replayed.
 
-    What an orchestrator has wrongly asked for earlier, or has not, shows in these too.
+    Wrong or missing steps of the other turns appear in these too.
     """
     starts = [at for at, event in enumerate(events) if event.HasField("orchestratorStarted")]
     if not starts:
@@ -115,10 +115,10 @@ def _turns(events: Sequence[pb.HistoryEvent]) -> list[RecordedTurn]:
 def _replayable(
     turn: Sequence[pb.HistoryEvent],
 ) -> tuple[Sequence[pb.HistoryEvent], Sequence[Step]] | None:
-    """Return a turn's delivered events and the steps it asked for; None if it cannot be told.
+    """Return a turn's events and requested steps; None if they are ambiguous.
 
-    An end without the worker leaves its events behind the steps of a turn that it does not
-    belong to. Of a terminated instance only what comes before is replayed.
+    An end without the worker follows the steps of a turn that it does not belong to. Of a
+    terminated instance, only earlier turns are replayed.
     """
     delivered = list(takewhile(_is_delivered, turn))
     steps = recorded_steps(turn)
@@ -146,7 +146,7 @@ def _before_termination(
     delivered: list[pb.HistoryEvent], asked: Sequence[Step]
 ) -> tuple[Sequence[pb.HistoryEvent], Sequence[Step]] | None:
     if not asked:
-        # What else stands here may have arrived after the turn.
+        # Other events here may have arrived after the turn.
         known = ("orchestratorStarted", "executionStarted")
         return [event for event in delivered if event_type(event) in known], asked
     if any(event.HasField("executionTerminated") for event in delivered[:-1]):

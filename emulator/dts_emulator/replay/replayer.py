@@ -1,4 +1,4 @@
-"""Replays histories on real workers and compares what they ask for with what is recorded."""
+"""Replays histories on real workers and compares requested steps with recorded ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from durabletask.history import HistoryEvent
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -18,17 +17,17 @@ from dts_emulator.engine.steps import requested_steps
 from dts_emulator.replay.recorded import History, RecordedTurn, history_of
 from dts_emulator.replay.server import ReplayServer, WorkerRefusedError
 
-# Failures with which a worker says that it does not run an orchestrator.
+# Failures with which a worker rejects an orchestrator.
 _NOT_REGISTERED = "OrchestratorNotRegisteredError"
 _OTHER_VERSION = ("VersionMismatch", "VersionError")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A step that the code now asks for otherwise than its history records.
+    """A step that the code now requests differently from its history.
 
     `turn` and `step` count from 1, the steps over the whole history. `recorded` and `now` are
-    the two steps as text, "nothing" where there is none.
+    the two steps as text, "nothing" if it is missing.
     """
 
     turn: int
@@ -46,7 +45,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """The result of replaying one history, the first difference if there is one.
+    """The result of replaying one history, with the first difference, if any.
 
     Its text is what `dts-emulator replay` prints.
     """
@@ -56,7 +55,7 @@ class ReplayResult:
 
     @property
     def ok(self) -> bool:
-        """Whether the code fits the history."""
+        """Whether the code matches the history."""
         return not self.differences
 
     def __str__(self) -> str:
@@ -68,8 +67,8 @@ class ReplayResult:
 class Replayer:
     """A private scheduler that replays recorded histories. Use it as a context manager.
 
-    Start a worker with `endpoint` and `task_hub`, then replay any number of histories. Nothing
-    is executed but orchestrator code: no activity, no entity, no sub-orchestration.
+    Start a worker with `endpoint` and `task_hub`, then replay any number of histories. Only
+    orchestrator code runs: no activity, no entity, no sub-orchestration.
 
     Args:
         timeout: seconds that a worker has to connect, and to answer each turn.
@@ -121,12 +120,7 @@ class Replayer:
     def __enter__(self) -> Replayer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -163,7 +157,7 @@ def _request(history: History, turn: RecordedTurn) -> pb.OrchestratorRequest:
         instanceId=instance.instanceId,
         pastEvents=turn.past,
         newEvents=turn.new,
-        # Without it, workers of the .NET SDK take entities for unsupported.
+        # Without it, workers of the .NET SDK consider entities unsupported.
         entityParameters=pb.OrchestratorEntityParameters(entityMessageReorderWindow=Duration()),
     )
     if instance.HasField("executionId"):
@@ -172,7 +166,7 @@ def _request(history: History, turn: RecordedTurn) -> pb.OrchestratorRequest:
 
 
 def _check_refusal(mismatch: Mismatch, name: str) -> None:
-    """Raise WorkerRefusedError if a worker has answered that it does not run the orchestrator."""
+    """Raise WorkerRefusedError if a worker's answer rejects the orchestrator."""
     step = mismatch.after
     kind = (step.failed_with or "") if step is not None else ""
     if kind == _NOT_REGISTERED:

@@ -1,7 +1,6 @@
-"""A scheduler that only replays: it gives workers recorded turns, one at a time, and runs nothing.
+"""A scheduler that dispatches recorded turns, one at a time, and nothing else.
 
-It serves the calls that a worker needs for an orchestrator's turn. No activity, entity or
-sub-orchestration is ever dispatched.
+It implements the calls that a worker needs for an orchestrator's turn.
 """
 
 from __future__ import annotations
@@ -23,23 +22,22 @@ from dts_emulator.engine.model import Turn
 from dts_emulator.engine.turns import add_chunk
 from dts_emulator.hub.leases import Kind, WorkerStream
 from dts_emulator.hub.limits import MAX_MESSAGE_BYTES
+from dts_emulator.hub.messages import history_chunks
 from dts_emulator.hub.work_items import DEFAULT_MESSAGE_BYTES, STREAMED_BYTES
 from dts_emulator.hub.worker_api import HEALTH_PING_SECONDS, worker_stream_from
 
 SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
 
-# Each worker's stream holds a thread.
+# Each worker's stream occupies a thread.
 MAX_THREADS = 64
 
-# How long a connected worker that does not take a turn keeps others from being waited for.
+# How long to wait for other workers after one connects that does not accept the turn.
 OTHERS_SECONDS = 1.0
 
-# How often a worker may give one turn back: more is a refusal.
+# A worker that abandons a turn more often rejects it.
 MAX_ABANDONMENTS = 3
 
 POLL_SECONDS = 0.2
-
-CHUNK_BYTES = 1024 * 1024
 
 
 class ReplayError(Exception):
@@ -56,7 +54,7 @@ class WorkerRefusedError(ReplayError):
 
 @dataclass
 class _Asked:
-    """The turn that is to be answered, and what has become of it."""
+    """The turn to answer, and its state."""
 
     request: pb.OrchestratorRequest
     name: str
@@ -72,7 +70,7 @@ class _Asked:
 class ReplayServer:
     """Listens on a free loopback port until it is closed; `endpoint` is its URL.
 
-    `problem` returns why no answer will come, None while one may.
+    `problem` returns why no answer will arrive, None while one may.
     """
 
     def __init__(self) -> None:
@@ -106,11 +104,11 @@ class ReplayServer:
     def ask(
         self, request: pb.OrchestratorRequest, name: str, version: str, timeout: float
     ) -> pb.OrchestratorResponse:
-        """Let a worker run a turn of the orchestrator `name` and return its answer.
+        """Dispatch a turn of the orchestrator `name` and return the worker's answer.
 
         Raises:
-            NoAnswerError: `timeout` seconds have passed, or no answer will come.
-            WorkerRefusedError: the connected workers do not take this orchestrator.
+            NoAnswerError: `timeout` seconds have passed, or no answer will arrive.
+            WorkerRefusedError: the connected workers do not accept this orchestrator.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -130,7 +128,7 @@ class ReplayServer:
                 self._asked = None
 
     def _refuse(self, asked: _Asked) -> None:
-        """Raise WorkerRefusedError if no connected worker takes the turn."""
+        """Raise WorkerRefusedError if no connected worker accepts the turn."""
         called = f"'{asked.name}'" + (f" in version '{asked.version}'" if asked.version else "")
         if asked.abandoned >= MAX_ABANDONMENTS:
             raise WorkerRefusedError(
@@ -194,7 +192,7 @@ class ReplayServer:
         is_free = asked is not None and asked.holder is None and asked.answer is None
         return is_free and self._accepts(stream)
 
-    # The calls that are served, by their names
+    # The implemented calls, by name
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         calls: dict[str, Callable[[Any, grpc.ServicerContext], Any]] = {
@@ -203,7 +201,7 @@ class ReplayServer:
             "StreamInstanceHistory": self._stream_history,
             "CompleteOrchestratorTask": self._complete,
             "AbandonTaskOrchestratorWorkItem": self._abandon,
-            # Nothing of these is ever given out; an answer may be left from an earlier scheduler.
+            # Never dispatched here, but a worker may still answer an earlier scheduler.
             "CompleteActivityTask": lambda _, __: pb.CompleteTaskResponse(),
             "CompleteEntityTask": lambda _, __: pb.CompleteTaskResponse(),
             "AbandonTaskActivityWorkItem": lambda _, __: pb.AbandonActivityTaskResponse(),
@@ -234,14 +232,7 @@ class ReplayServer:
             asked = self._asked
         if asked is None or asked.request.instanceId != request.instanceId:
             context.abort(grpc.StatusCode.NOT_FOUND, "No turn of this instance is being replayed.")
-        chunk, size = pb.HistoryChunk(), 0
-        for event in asked.request.pastEvents:
-            chunk.events.append(event)
-            size += event.ByteSize()
-            if size > CHUNK_BYTES:
-                yield chunk
-                chunk, size = pb.HistoryChunk(), 0
-        yield chunk
+        return history_chunks(asked.request.pastEvents)
 
     def _complete(
         self, answer: pb.OrchestratorResponse, _: grpc.ServicerContext
@@ -272,7 +263,7 @@ class ReplayServer:
 
 
 def _sent(request: pb.OrchestratorRequest, stream: WorkerStream) -> pb.OrchestratorRequest:
-    """Return a turn as a stream gets it: a long history apart where the worker can fetch it."""
+    """Return a turn for a stream, without a long history that the worker can fetch."""
     if not stream.streams_history or request.ByteSize() <= STREAMED_BYTES:
         return request
     sent = pb.OrchestratorRequest()

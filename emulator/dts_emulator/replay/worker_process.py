@@ -1,20 +1,23 @@
-"""Runs the worker whose code is checked, as a process that ends with the check."""
+"""Runs the worker to check, as a process that ends with the check."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
 
-# Connection strings would lead a worker to another scheduler.
+# A connection string would connect the worker to another scheduler.
 _REMOVED = ("DURABLE_TASK_SCHEDULER_CONNECTION_STRING", "DURABLE_TASK_CONNECTION_STRING")
+_CONNECTION_STRING = re.compile(
+    r"(?=.*(^|;)\s*Endpoint\s*=\s*https?:)(?=.*(^|;)\s*Authentication\s*=)", re.IGNORECASE
+)
 
-# How long a worker may take to finish after SIGTERM.
+# The time limit for a worker's end after SIGTERM.
 STOP_SECONDS = 10.0
 
 LAST_BYTES = 4000
@@ -22,7 +25,7 @@ LAST_LINES = 15
 
 
 class WorkerProcess:
-    """A command that runs as long as a block, with the variables that lead to a scheduler.
+    """A command that runs for a block, with variables that point it to a scheduler.
 
     `{endpoint}` and `{taskhub}` in the command are replaced too.
 
@@ -33,9 +36,13 @@ class WorkerProcess:
     def __init__(self, command: Sequence[str], endpoint: str, task_hub: str) -> None:
         values = {"{endpoint}": endpoint, "{taskhub}": task_hub}
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, closed in __exit__
-        environment = {key: value for key, value in os.environ.items() if key not in _REMOVED}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _REMOVED and not _CONNECTION_STRING.match(value)
+        }
         environment |= {"ENDPOINT": endpoint, "TASKHUB": task_hub}
-        # A replay is no run: it must not appear among the traces of runs.
+        # A replay must not appear among the traces of runs.
         environment["OTEL_SDK_DISABLED"] = "true"
         try:
             self._process = subprocess.Popen(
@@ -51,7 +58,7 @@ class WorkerProcess:
             raise
 
     def problem(self) -> str | None:
-        """Return that the worker has ended, None while it runs."""
+        """Return how the worker ended, None while it runs."""
         status = self._process.poll()
         if status is None:
             return None
@@ -59,7 +66,7 @@ class WorkerProcess:
         return f"The worker has ended ({how})."
 
     def last_lines(self) -> str:
-        """Return the end of what the worker has written."""
+        """Return the end of the worker's output."""
         self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, self._output.tell() - LAST_BYTES))
         text = self._output.read().decode(errors="replace")
@@ -68,19 +75,14 @@ class WorkerProcess:
     def __enter__(self) -> WorkerProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             pass
         finally:
-            # Its own children too.
+            # Including its children.
             self._signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
             self._process.wait()
             self._output.close()

@@ -1,8 +1,8 @@
-"""Lists of instances and entities, and histories: in pages and chunks that fit into one message."""
+"""Lists of instances and entities, in pages that fit into one message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -10,11 +10,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import time_of
 from dts_emulator.engine.model import Entity
-from dts_emulator.hub.messages import entity_metadata, orchestration_state
+from dts_emulator.hub.messages import ANSWER_BYTES, entity_metadata, orchestration_state
 from dts_emulator.store import EntityFilter, Filter, Key, Store
 
-# Answers stay well below gRPC's default limit of 4 MiB on what a client receives.
-ANSWER_BYTES = 2 * 1024 * 1024
 PAGE_SIZE = 1000
 IDS_PAGE_SIZE = 100
 
@@ -29,7 +27,7 @@ def instances(store: Store, query: pb.InstanceQuery) -> pb.QueryInstancesRespons
     """Return a page of instances by creation time.
 
     Raises:
-        InvalidError: the query's times or its continuation token are none.
+        InvalidError: a time or the continuation token is invalid.
     """
     wanted = Filter(
         statuses=frozenset(query.runtimeStatus),
@@ -54,7 +52,7 @@ def instance_ids(store: Store, request: pb.ListInstanceIdsRequest) -> pb.ListIns
     """Return a page of the IDs of ended instances, by completion time.
 
     Raises:
-        InvalidError: the request's times or its last key are none.
+        InvalidError: a time or the last key is invalid.
     """
     wanted = Filter(
         statuses=frozenset(request.runtimeStatus),
@@ -72,10 +70,10 @@ def instance_ids(store: Store, request: pb.ListInstanceIdsRequest) -> pb.ListIns
 
 
 def purge_filter(wanted: pb.PurgeInstanceFilter) -> tuple[Filter, float | None]:
-    """Return which instances a purge takes, and how many seconds it may take (None: any).
+    """Return the filter of a purge, and its time limit in seconds (None: unlimited).
 
     Raises:
-        InvalidError: its times are none.
+        InvalidError: a time is invalid.
     """
     timeout: float | None = None
     if wanted.HasField("timeout"):
@@ -92,7 +90,7 @@ def entities(store: Store, query: pb.EntityQuery) -> pb.QueryEntitiesResponse:
     """Return a page of entities by ID.
 
     Raises:
-        InvalidError: the query's times are none.
+        InvalidError: a time is invalid.
     """
     wanted = EntityFilter(
         prefix=query.instanceIdStartsWith.value,
@@ -107,19 +105,6 @@ def entities(store: Store, query: pb.EntityQuery) -> pb.QueryEntitiesResponse:
     if len(listed) < len(found):
         response.continuationToken.value = found[len(listed) - 1].entity_id
     return response
-
-
-def history_chunks(events: Sequence[pb.HistoryEvent]) -> Iterator[pb.HistoryChunk]:
-    """Yield a history in chunks, at least one."""
-    chunk = pb.HistoryChunk()
-    size = 0
-    for event in events:
-        size += event.ByteSize()
-        if size > ANSWER_BYTES and chunk.events:
-            yield chunk
-            chunk, size = pb.HistoryChunk(), event.ByteSize()
-        chunk.events.append(event)
-    yield chunk
 
 
 def _page_size(wanted: int) -> int:
@@ -140,10 +125,10 @@ def _fitting(found: Sequence[Item], describe: Callable[[Item], Part]) -> list[Pa
 
 
 def _key(token: str, what: str) -> Key | None:
-    """Return where the page before has ended, None for the first page."""
+    """Return the key of the previous page's last entry, None for the first page."""
     if not token:
         return None
     time, _, instance_id = token.partition("|")
     if not (time.isascii() and time.isdecimal() and len(time) <= TIME_DIGITS and instance_id):
-        raise InvalidError(f"The {what} is none that this scheduler has given.")
+        raise InvalidError(f"Invalid {what}.")
     return int(time), instance_id

@@ -1,4 +1,4 @@
-"""From a gRPC call to the method of the service that answers it: by RPC and by task hub."""
+"""Routes each gRPC call to the service method of its RPC and task hub."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STATUSES: dict[type[RefusedError], grpc.StatusCode] = {
     ExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 
-# Every worker, and every client that reads a history, holds a thread as long as it is connected.
+# Each connected worker, and each client that reads a history, occupies a thread.
 MAX_STREAMS = 1000
 
 MAX_WORDS = 1000
@@ -43,8 +43,8 @@ MAX_WORDS = 1000
 # The metadata that names the task hub of a call.
 HUB_KEY = "taskhub"
 
-# The header of answers to clients that names the dashboard's port. It costs 0.1 ms, which workers
-# have no use for.
+# The header of answers to clients that names the dashboard's port. It costs 0.1 ms per call, and
+# workers do not need it.
 DASHBOARD_KEY = "dts-dashboard-port"
 WORKER_RPCS = ("GetWorkItems", "Complete", "Abandon")
 
@@ -79,8 +79,8 @@ def _handler(
 ) -> grpc.RpcMethodHandler[Any, Any]:
     """Return the handler of one RPC: find the task hub's service, call its method of this name.
 
-    A method that takes a third argument, `reply`, answers when it wants to, from any thread: no
-    thread waits meanwhile. For gRPC it streams one message, which clients cannot tell apart.
+    A method with a third argument, `reply`, answers later, from any thread, and blocks none
+    meanwhile. For gRPC it is a stream of one message, which looks the same to clients.
     """
     function = getattr(Service, method.name)
     answers_later = "reply" in function.__annotations__
@@ -89,7 +89,7 @@ def _handler(
         try:
             (request,) = requests
             if request is None:
-                raise InvalidError(f"The request cannot be read as {method.input_type.name}.")
+                raise InvalidError(f"The request is not a valid {method.input_type.name}.")
             service = service_of(context)
             if method.server_streaming:
                 _take_place(streams, context)
@@ -139,16 +139,16 @@ def _announced(
 def refuse(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
     """End a call with the status that belongs to an error."""
     words = str(error)
-    # Words travel in a header, and may repeat a name that a caller has made up.
+    # The message travels in a header and may contain a name chosen by the caller.
     words = words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}..."
     context.abort(STATUSES[type(error)], words)
     raise error
 
 
 def _reader(kind: type[Message]) -> Callable[[bytes], list[Message | None]]:
-    """Return what reads a request; one that is none, or is nested too deep, is None.
+    """Return a function that parses a request; None stands for an invalid one.
 
-    It comes in a list: for gRPC, None would be an error of the scheduler's own.
+    The result is a list, because gRPC treats None as an internal error.
     """
 
     def read(data: bytes) -> list[Message | None]:
@@ -161,8 +161,8 @@ def _reader(kind: type[Message]) -> Callable[[bytes], list[Message | None]]:
 
 
 def too_many_streams() -> ExhaustedError:
-    """Return what a worker is told, or a reader of a history, for whom there is no place."""
-    return ExhaustedError(f"This emulator serves at most {MAX_STREAMS:,} streams at once.")
+    """Return the error for a worker or a history reader beyond the limit."""
+    return ExhaustedError(f"This emulator serves at most {MAX_STREAMS:,} streams simultaneously.")
 
 
 def _take_place(streams: Semaphore, context: grpc.ServicerContext) -> None:

@@ -1,4 +1,4 @@
-"""The RPCs of a task hub, in the protocol's order: read the request, refuse what is wrong, answer.
+"""The RPCs of a task hub, in the protocol's order: read the request, validate it, respond.
 
 An RPC that has no method here is UNIMPLEMENTED: CreateTaskHub and DeleteTaskHub, since task hubs
 are named when the emulator starts, or created when a call names them.
@@ -21,7 +21,7 @@ from dts_emulator.engine.model import Instance
 from dts_emulator.engine.reruns import replaceable_statuses
 from dts_emulator.hub.client_api import Clients
 from dts_emulator.hub.limits import oversized
-from dts_emulator.hub.messages import entity_metadata, instance_response
+from dts_emulator.hub.messages import entity_metadata, history_chunks, instance_response
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.hub.waiters import Answer, Waiter
 from dts_emulator.hub.worker_api import Workers, worker_stream_from
@@ -29,7 +29,7 @@ from dts_emulator.rpc import queries
 
 Call = grpc.ServicerContext
 
-# Sends a message of a call that is answered later; None ends the call.
+# Sends a message of a deferred answer; None ends the call.
 Reply = Callable[[pb.GetInstanceResponse | None], None]
 
 # The protocol's limit on the IDs in one request.
@@ -45,7 +45,7 @@ class Service:
         self._workers = Workers(hub)
 
     def Hello(self, _: Empty, __: Call) -> Empty:
-        """Answer that the scheduler is there."""
+        """Confirm that the scheduler responds."""
         return Empty()
 
     def StartInstance(
@@ -53,7 +53,7 @@ class Service:
     ) -> pb.CreateInstanceResponse:
         """Create an instance; one that is scheduled for later starts then."""
         self._refuse_oversized(request)
-        # Some SDKs send the epoch when they mean at once.
+        # Some SDKs send the epoch for an immediate start.
         scheduled_start = time_of(request, "scheduledStartTimestamp") or None
         started = pb.ExecutionStartedEvent(
             name=request.name,
@@ -65,7 +65,7 @@ class Service:
         return pb.CreateInstanceResponse(instanceId=instance_id)
 
     def GetInstance(self, request: pb.GetInstanceRequest, _: Call) -> pb.GetInstanceResponse:
-        """Return an instance's state, or that there is none."""
+        """Return an instance's state, or that it does not exist."""
         with self._hub.durable_read():
             instance = self._clients.find(request.instanceId)
             if instance is None:
@@ -75,7 +75,7 @@ class Service:
     def RewindInstance(
         self, request: pb.RewindInstanceRequest, _: Call
     ) -> pb.RewindInstanceResponse:
-        """Let a failed instance go on from before its failure."""
+        """Resume a failed instance from before its failure."""
         self._refuse_oversized(request)
         self._clients.rewind(request.instanceId, optional_string(request, "reason"))
         return pb.RewindInstanceResponse()
@@ -143,7 +143,7 @@ class Service:
     def PurgeInstances(
         self, request: pb.PurgeInstancesRequest, _: Call
     ) -> pb.PurgeInstancesResponse:
-        """Forget ended instances and, where asked to, their sub-orchestrations."""
+        """Delete ended instances and, on request, their sub-orchestrations."""
         is_complete = True
         if request.HasField("purgeInstanceFilter"):
             wanted, timeout = queries.purge_filter(request.purgeInstanceFilter)
@@ -159,7 +159,7 @@ class Service:
         )
 
     def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Call) -> Iterator[pb.WorkItem]:
-        """Stream work items to a worker, never more at once than it says it can hold."""
+        """Stream work items to a worker, up to the number that it can hold."""
         stream = worker_stream_from(request, context.peer())
         if context.add_callback(lambda: self._workers.disconnect(stream)):
             yield from self._workers.connect(stream)
@@ -167,19 +167,19 @@ class Service:
     def CompleteActivityTask(
         self, request: pb.ActivityResponse, _: Call
     ) -> pb.CompleteTaskResponse:
-        """Take an activity's result, the first that comes."""
+        """Accept an activity's first result."""
         self._workers.complete_activity(request)
         return pb.CompleteTaskResponse()
 
     def CompleteOrchestratorTask(
         self, request: pb.OrchestratorResponse, _: Call
     ) -> pb.CompleteTaskResponse:
-        """Take an orchestrator's turn, the first answer to it."""
+        """Accept the first answer to an orchestrator's turn."""
         self._workers.complete_turn(request)
         return pb.CompleteTaskResponse()
 
     def CompleteEntityTask(self, request: pb.EntityBatchResult, _: Call) -> pb.CompleteTaskResponse:
-        """Take an entity's new state and deliver the results of its operations."""
+        """Accept an entity's new state and deliver the results of its operations."""
         self._workers.complete_batch(request)
         return pb.CompleteTaskResponse()
 
@@ -187,11 +187,11 @@ class Service:
         self, request: pb.StreamInstanceHistoryRequest, _: Call
     ) -> Iterator[pb.HistoryChunk]:
         """Stream an instance's history, in chunks that fit into one message."""
-        # A worker that runs a turn asks for what its work item leaves out.
+        # A worker that runs a turn fetches the history that its work item omits.
         reading = self._hub.lock if request.forWorkItemProcessing else self._hub.durable_read()
         with reading:
             events = self._clients.history(request.instanceId)
-        return queries.history_chunks(events)
+        return history_chunks(events)
 
     def SignalEntity(self, request: pb.SignalEntityRequest, _: Call) -> pb.SignalEntityResponse:
         """Queue an operation of an entity, now or for later."""
@@ -217,27 +217,27 @@ class Service:
     def CleanEntityStorage(
         self, _: pb.CleanEntityStorageRequest, __: Call
     ) -> pb.CleanEntityStorageResponse:
-        """Answer that there is nothing to clean: empty entities and left locks go by themselves."""
+        """Do nothing: the emulator removes empty entities and orphaned locks by itself."""
         return pb.CleanEntityStorageResponse()
 
     def AbandonTaskActivityWorkItem(
         self, request: pb.AbandonActivityTaskRequest, _: Call
     ) -> pb.AbandonActivityTaskResponse:
-        """Give an activity back at once, for another worker."""
+        """Requeue an activity immediately, for another worker."""
         self._workers.abandon(request.completionToken)
         return pb.AbandonActivityTaskResponse()
 
     def AbandonTaskOrchestratorWorkItem(
         self, request: pb.AbandonOrchestrationTaskRequest, _: Call
     ) -> pb.AbandonOrchestrationTaskResponse:
-        """Give an orchestrator's turn back at once, for another worker."""
+        """Requeue an orchestrator's turn immediately, for another worker."""
         self._workers.abandon(request.completionToken)
         return pb.AbandonOrchestrationTaskResponse()
 
     def AbandonTaskEntityWorkItem(
         self, request: pb.AbandonEntityTaskRequest, _: Call
     ) -> pb.AbandonEntityTaskResponse:
-        """Give an entity's batch of operations back at once, for another worker."""
+        """Requeue an entity's batch of operations immediately, for another worker."""
         self._workers.abandon(request.completionToken)
         return pb.AbandonEntityTaskResponse()
 
@@ -246,7 +246,7 @@ class Service:
         request: pb.SkipGracefulOrchestrationTerminationsRequest,
         _: Call,
     ) -> pb.SkipGracefulOrchestrationTerminationsResponse:
-        """Terminate instances without their workers; answer those where that cannot be."""
+        """Terminate instances without their workers; return those that this does not work for."""
         ids = request.instanceBatch.instanceIds
         _refuse_too_many(len(ids))
         left = self._clients.skip_termination(ids, optional_string(request, "reason"))
@@ -269,7 +269,7 @@ class Service:
 
         waiter = Waiter(is_enough, request.getInputsAndOutputs, send, context.peer())
         stop = self._clients.wait(request.instanceId, waiter)
-        # The callback comes when the client goes away, and at the deadline it has set.
+        # gRPC calls it when the client disconnects and at the client's deadline.
         if not context.add_callback(stop):
             stop()
 

@@ -1,8 +1,8 @@
 """Where a task hub keeps its state: in memory, or (sqlite.py) in a file.
 
-A store is called under the task hub's lock. What it gives is live: whoever changes an instance or
-an entity puts it back, so that the store knows. The lists (by_creation, by_completion, newest,
-count_by_status, entities) are asked for between changes, never in the middle of one.
+A store is called under the task hub's lock. It returns live objects: callers put a changed
+instance or entity back to save it. The lists (by_creation, by_completion, newest,
+count_by_status, entities) are only called between changes, never within one.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dts_emulator.engine.tags import display_name, has_tag
 
 @dataclass(frozen=True)
 class Filter:
-    """Which instances are wanted; every limit that is set must hold.
+    """Selects instances; all conditions that are set must hold.
 
     Times are in nanoseconds since 1970, from `..._from` to just before `..._to`. `search` is a
-    part of the ID or the name, in any case. `top_level`: without those that have a parent.
+    part of the ID or the name, case-insensitive. `top_level`: only instances without a parent.
     `tag` is the key of a tag, the value of one, or key=value.
     """
 
@@ -36,7 +36,7 @@ class Filter:
     tag: str = ""
 
     def takes(self, instance: Instance) -> bool:
-        """Return whether an instance is wanted."""
+        """Return whether an instance matches."""
         return (
             (not self.statuses or instance.status in self.statuses)
             and _is_between(instance.created_at, self.created_from, self.created_to)
@@ -50,7 +50,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class EntityFilter:
-    """Which entities are wanted; every limit that is set must hold."""
+    """Selects entities; all conditions that are set must hold."""
 
     prefix: str = ""
     modified_from: int | None = None
@@ -58,7 +58,7 @@ class EntityFilter:
     with_stateless: bool = False
 
     def takes(self, entity: Entity) -> bool:
-        """Return whether an entity is wanted."""
+        """Return whether an entity matches."""
         return (
             entity.entity_id.startswith(self.prefix)
             and _is_between(entity.updated_at, self.modified_from, self.modified_to)
@@ -67,7 +67,7 @@ class EntityFilter:
 
 
 def search_text(instance_id: str, name: str, tags: Mapping[str, str]) -> str:
-    """Return what a search looks through: the ID, the name, and the name that pages show."""
+    """Return the text to search: the ID, the name and the display name."""
     return "\n".join(dict.fromkeys((instance_id, name, display_name(tags, name)))).casefold()
 
 
@@ -76,7 +76,7 @@ def _has_text(instance: Instance, text: str) -> bool:
 
 
 def _is_between(time: int | None, start: int | None, end: int | None) -> bool:
-    """Return whether a time is in a range; one that has not come is in every open one alone."""
+    """Return whether a time is in a range; None only matches an unlimited range."""
     if time is None:
         return start is None and end is None
     return (start is None or time >= start) and (end is None or time < end)
@@ -84,23 +84,23 @@ def _is_between(time: int | None, start: int | None, end: int | None) -> bool:
 
 @dataclass(frozen=True)
 class OrphanedActivity:
-    """An activity that has been offered with a version, and that nobody waits for any more."""
+    """An offered activity for which no instance waits any more, with its version."""
 
     activity: Activity
     version: str
 
 
-# Where a page ends: the time by which instances are ordered, and the ID.
+# A position in a list: the time by which instances are ordered, and the ID.
 Key = tuple[int, str]
 
 
 def creation_key(instance: Instance) -> Key:
-    """Return where an instance stands in the order of creation."""
+    """Return an instance's position in the order of creation."""
     return instance.created_at, instance.instance_id
 
 
 def completion_key(instance: Instance) -> Key:
-    """Return where an instance that has ended stands in the order of completion."""
+    """Return an ended instance's position in the order of completion."""
     assert instance.completed_at is not None
     return instance.completed_at, instance.instance_id
 
@@ -114,25 +114,22 @@ def page(
 
 
 class Store(Protocol):
-    """Keeps the instances and entities of one task hub.
-
-    `lock` is the task hub's lock.
-    """
+    """Stores the instances and entities of one task hub; `lock` is the task hub's lock."""
 
     lock: RLock
 
     @property
     def problem(self) -> str | None:
-        """Why nothing can be kept at present, for the user; None if all is well."""
+        """Why nothing can be saved at present, for the user; None if saving works."""
 
     def instance(self, instance_id: str) -> Instance | None:
-        """Return an instance, None if there is none."""
+        """Return an instance, None if it does not exist."""
 
     def put(self, instance: Instance) -> None:
-        """Keep a new instance, or what has become of one."""
+        """Save a new or changed instance."""
 
     def remove(self, instance_id: str) -> None:
-        """Forget an instance; one that is unknown is no error."""
+        """Delete an instance, if it exists."""
 
     def children(self, parent_id: str) -> list[str]:
         """Return the IDs of an instance's sub-orchestrations."""
@@ -150,64 +147,64 @@ class Store(Protocol):
         """Return how many of the wanted instances have each status."""
 
     def entity(self, entity_id: str) -> Entity | None:
-        """Return an entity, None if nothing is kept of it."""
+        """Return an entity, None if it does not exist."""
 
     def put_entity(self, entity: Entity) -> None:
-        """Keep a new entity, or what has become of one."""
+        """Save a new or changed entity."""
 
     def remove_entity(self, entity_id: str) -> None:
-        """Forget an entity; one that is unknown is no error."""
+        """Delete an entity, if it exists."""
 
     def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Entity]:
         """Return entities by ID, those after the ID `after`."""
 
     def put_timer(self, timer: Timer) -> None:
-        """Keep a timer of which no instance's history tells: that of a delayed signal."""
+        """Save a timer that is in no instance's history: that of a delayed signal."""
 
     def remove_timer(self, timer: Timer) -> None:
-        """Forget a timer; one that was not put is no error."""
+        """Delete a timer, if it was saved."""
 
     def keep_orphan(self, orphan: OrphanedActivity) -> None:
-        """Keep an activity of which no instance's history tells any more."""
+        """Save an activity that is no longer in an instance's history."""
 
     def remove_orphan(self, activity: Activity) -> None:
-        """Forget an activity; one that was not kept is no error."""
+        """Delete an orphaned activity, if it was saved."""
 
-    # What an emulator that starts finds
+    # State that a starting emulator restores
 
     def active(self) -> Iterable[Instance]:
-        """Return the instances of which something is still to come."""
+        """Return the instances with pending work."""
 
     def active_entities(self) -> Iterable[Entity]:
-        """Return the entities that have something to do."""
+        """Return the entities with operations."""
 
     def timers(self) -> Iterable[Timer]:
-        """Return the timers that were put."""
+        """Return the saved timers."""
 
     def orphans(self) -> Iterable[OrphanedActivity]:
         """Return the orphaned activities."""
 
-    # Keeping
+    # Saving
 
     def ensure_writable(self) -> None:
-        """Refuse a change that cannot be kept. Called before it is made.
+        """Reject a change that cannot be saved; called before the change.
 
         Raises:
-            UnavailableError: nothing can be kept at present.
+            UnavailableError: nothing can be saved at present.
         """
 
     def flush(self) -> None:
-        """Wait until all that was put is kept for good. Called without the task hub's lock.
+        """Wait until all changes are saved. Called without the task hub's lock.
 
         Raises:
-            UnavailableError: that cannot be now; it will be once the problem is over.
+            UnavailableError: they cannot be saved now; saving continues once the problem is solved.
         """
 
     def when_flushed(self, done: Callable[[str | None], None]) -> None:
-        """Call `done` with None once all that was put is kept for good, from any thread.
+        """Call `done`, from any thread, with None once all changes are saved.
 
-        When that cannot be now, it is called with the reason.
+        If they cannot be saved now, call it with the reason.
         """
 
     def close(self) -> None:
-        """Keep what was put, and end."""
+        """Save all changes, and close."""

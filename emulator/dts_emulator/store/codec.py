@@ -1,4 +1,4 @@
-"""How instances and entities become rows of a state file, and rows become them again."""
+"""Converts instances and entities to rows of a state file, and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from google.protobuf.message import Message
 
 from dts_emulator.engine.model import Entity, Instance, StepCounts, Summary
 from dts_emulator.store import search_text
-from dts_emulator.store.trail import Dispatch
+
+# An activity's number, when it was scheduled, and when it was first and last sent to a worker.
+Dispatch = tuple[int, int, int, int]
 
 INSTANCE_COLUMNS = (
     "number", "hub", "id", "status", "created_at", "updated_at", "completed_at", "name", "search",
@@ -31,7 +33,7 @@ PART_COLUMNS = ("owner", "kind", "until", "body")
 
 
 class Part(IntEnum):
-    """What a row of `parts` holds."""
+    """The kind of content in a row of `parts`."""
 
     HISTORY = 0
     INBOX = 1
@@ -57,7 +59,7 @@ def instance_row(instance: Instance, number: int, hub: int, trails: tuple[int, i
         stored_time(instance.scheduled_start), stored_time(instance.starts_at),
         instance.custom_status, instance.tags,
         instance.failure, instance.trace, instance.rewind,
-        # A turn that a worker has is offered to another one after the emulator's end.
+        # After a restart, a leased turn is offered again.
         int(instance.owes_turn or instance.turn is not None), int(is_active(instance)), *trails,
         instance.summary,
     ]  # fmt: skip
@@ -72,7 +74,7 @@ def entity_row(entity: Entity, number: int, hub: int, queue_from: int) -> list[A
 
 
 def finished_row(row: list[Any]) -> list[Any]:
-    """Serialise what a row of an instance holds. Called without the task hub's lock."""
+    """Serialise the values of an instance's row. Called without the task hub's lock."""
     tags = row[INSTANCE_COLUMNS.index("tags")]
     row[INSTANCE_COLUMNS.index("search")] = search_text(row[2], row[7], tags)
     return [_value(value) for value in row]
@@ -88,7 +90,7 @@ def _value(value: Any) -> Any:
 
 
 def body_of(kind: Part, content: Any) -> bytes:
-    """Return the bytes of a part: of a list of events, or of what was times, or of text."""
+    """Return the bytes of a part: events, dispatch times or text."""
     if kind in (Part.INPUT, Part.OUTPUT):
         return str(content).encode()
     if kind is Part.DISPATCH_TIMES:
@@ -106,18 +108,18 @@ def events_of(chunks: Iterable[tuple[int, bytes]], first: int) -> list[pb.Histor
 
 
 def dispatch_times_of(bodies: Iterable[bytes]) -> dict[tuple[int, int], tuple[int, int]]:
-    """Return what was times, of which later parts count."""
+    """Return the dispatch times in parts; later ones replace earlier ones."""
     times: dict[tuple[int, int], tuple[int, int]] = {}
     for body in bodies:
         for values in iter_unpack("<4q", body):
             task, scheduled, first, last = _dispatch_of_stored(*values)
-            times.pop((task, scheduled), None)  # What is noted last comes last.
+            times.pop((task, scheduled), None)  # The latest entry comes last.
             times[task, scheduled] = first, last
     return times
 
 
 def _stored_dispatch(times: Dispatch) -> Dispatch:
-    """Return four numbers of 64 bits; what of a time is beyond lies above the task's 32 bits."""
+    """Return four 64-bit numbers; excess bits of a time lie above the task's 32 bits."""
     task, scheduled, first, last = times
     beyond, time = _split(scheduled, 64)
     return (beyond << 32) + task, time, first, last
@@ -135,9 +137,9 @@ def _split(number: int, bits: int) -> tuple[int, int]:
 
 
 def stored_time(time: int | None) -> int | bytes | None:
-    """Return a time as SQLite takes it: one that 64 bits do not hold as bytes.
+    """Return a time for SQLite, as bytes if it exceeds 64 bits.
 
-    Bytes do not compare with numbers: this is for times that no query asks for.
+    Bytes do not compare with numbers: this is for times that no query uses.
     """
     if time is None or within_64_bits(time) == time:
         return time
@@ -145,12 +147,12 @@ def stored_time(time: int | None) -> int | bytes | None:
 
 
 def time_of_stored(value: int | bytes | None) -> int | None:
-    """Return the time that `stored_time` has been times."""
+    """Return the time of a value of `stored_time`."""
     return int.from_bytes(value, "big", signed=True) if isinstance(value, bytes) else value
 
 
 def within_64_bits(time: int) -> int:
-    """Return the nearest time that 64 bits hold: all times that a query compares lie between."""
+    """Return the nearest 64-bit time: queries compare only times within that range."""
     return max(-(2**63), min(time, 2**63 - 1))
 
 
@@ -176,7 +178,7 @@ def instance_values(row: Sequence[Any]) -> dict[str, Any]:
 
 
 def damaged_values(row: Sequence[Any], problem: str) -> dict[str, Any]:
-    """Return the fields of an instance of which INSTANCE_COLUMNS hold unreadable ones."""
+    """Return the fields of an instance whose row contains unreadable values."""
     unreadable: dict[str, Any] = {
         "tags": {},
         "failure": None,

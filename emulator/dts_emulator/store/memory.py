@@ -1,4 +1,4 @@
-"""Keeps a task hub in memory, and forgets it at the end."""
+"""Stores a task hub in memory only."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class MemoryStore:
         self._orphans: dict[int, OrphanedActivity] = {}
 
     def instance(self, instance_id: str) -> Instance | None:
-        """Return an instance, None if there is none."""
+        """Return an instance, None if it does not exist."""
         return self._instances.get(instance_id)
 
     def put(self, instance: Instance) -> None:
-        """Keep a new instance, or what has become of one."""
+        """Save a new or changed instance."""
         if instance.instance_id not in self._instances and instance.parent_id is not None:
             self._children[instance.parent_id].add(instance.instance_id)
         self._instances[instance.instance_id] = instance
 
     def remove(self, instance_id: str) -> None:
-        """Forget an instance; one that is unknown is no error."""
+        """Delete an instance, if it exists."""
         instance = self._instances.pop(instance_id, None)
         if instance is None or instance.parent_id is None:
             return
@@ -74,15 +74,15 @@ class MemoryStore:
         return dict(Counter(int(instance.status) for instance in self._matching(wanted)))
 
     def entity(self, entity_id: str) -> Entity | None:
-        """Return an entity, None if nothing is kept of it."""
+        """Return an entity, None if it does not exist."""
         return self._entities.get(entity_id)
 
     def put_entity(self, entity: Entity) -> None:
-        """Keep a new entity, or what has become of one."""
+        """Save a new or changed entity."""
         self._entities[entity.entity_id] = entity
 
     def remove_entity(self, entity_id: str) -> None:
-        """Forget an entity; one that is unknown is no error."""
+        """Delete an entity, if it exists."""
         self._entities.pop(entity_id, None)
 
     def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Entity]:
@@ -92,31 +92,31 @@ class MemoryStore:
         return found[:limit]
 
     def put_timer(self, timer: Timer) -> None:
-        """Keep a timer of which no instance's history tells: that of a delayed signal."""
+        """Save a timer that is in no instance's history: that of a delayed signal."""
         self._timers.add(timer)
 
     def remove_timer(self, timer: Timer) -> None:
-        """Forget a timer; one that was not put is no error."""
+        """Delete a timer, if it was saved."""
         self._timers.discard(timer)
 
     def keep_orphan(self, orphan: OrphanedActivity) -> None:
-        """Keep an activity of which no instance's history tells any more."""
+        """Save an activity that is no longer in an instance's history."""
         self._orphans[id(orphan.activity.scheduled)] = orphan
 
     def remove_orphan(self, activity: Activity) -> None:
-        """Forget an activity; one that was not kept is no error."""
+        """Delete an orphaned activity, if it was saved."""
         self._orphans.pop(id(activity.scheduled), None)
 
     def active(self) -> Iterable[Instance]:
-        """Return the instances of which something is still to come."""
+        """Return the instances with pending work."""
         return [i for i in self._instances.values() if not i.has_ended or i.pending_tasks]
 
     def active_entities(self) -> Iterable[Entity]:
-        """Return the entities that have something to do."""
+        """Return the entities with operations."""
         return [e for e in self._entities.values() if e.queue or e.batch]
 
     def timers(self) -> Iterable[Timer]:
-        """Return the timers that were put."""
+        """Return the saved timers."""
         return list(self._timers)
 
     def orphans(self) -> Iterable[OrphanedActivity]:
@@ -124,17 +124,17 @@ class MemoryStore:
         return list(self._orphans.values())
 
     def ensure_writable(self) -> None:
-        """Do nothing: memory takes every change."""
+        """Do nothing: memory is always writable."""
 
     def flush(self) -> None:
-        """Do nothing: there is nothing that would outlive the process."""
+        """Do nothing: nothing outlives the process."""
 
     def when_flushed(self, done: Callable[[str | None], None]) -> None:
-        """Call `done` at once: there is nothing that would outlive the process."""
+        """Call `done` immediately: nothing outlives the process."""
         done(None)
 
     def close(self) -> None:
-        """Do nothing: there is nothing that would outlive the process."""
+        """Do nothing: nothing outlives the process."""
 
     def _matching(self, wanted: Filter) -> Iterable[Instance]:
         return filter(wanted.takes, self._instances.values())

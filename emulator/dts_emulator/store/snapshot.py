@@ -1,4 +1,4 @@
-"""Reads the histories of a state file without changing it, also while an emulator has it."""
+"""Reads the histories of a state file without changing it, even while an emulator uses it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.errors import UnavailableError
 from dts_emulator.store.codec import INSTANCE_COLUMNS
-from dts_emulator.store.file import FileError
+from dts_emulator.store.file import (
+    BUSY_TIMEOUT_SECONDS,
+    MIGRATIONS,
+    FileError,
+    ForeignFileError,
+    prepare,
+)
 from dts_emulator.store.reader import Reader
-from dts_emulator.store.schema import MIGRATIONS, ForeignFileError, prepare
-
-BUSY_SECONDS = 5.0
 
 
 def histories_in(
@@ -24,7 +27,7 @@ def histories_in(
 ) -> Iterator[tuple[str, list[pb.HistoryEvent]]]:
     """Yield the instance ID and the history of each instance with one of `statuses`, in order.
 
-    Instances that no worker has begun are left out.
+    Instances without a history are omitted.
 
     Raises:
         FileError: the file cannot be read, is damaged, or has no such task hub.
@@ -47,16 +50,16 @@ def histories_in(
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Return a connection that sees one moment of a file, in the form of this version."""
+    """Return a connection to a snapshot of a file, in the current version."""
     if not path.is_file():
-        raise FileError(f"There is no state file '{path}'.")
-    # Without a log beside it nobody writes the file; SQLite would create one to read it.
+        raise FileError(f"The state file '{path}' does not exist.")
+    # Without a log next to it, no process writes the file, and SQLite must not create one.
     is_live = path.with_name(f"{path.name}-wal").exists()
     options = "mode=ro" if is_live else "mode=ro&immutable=1"
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{options}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=BUSY_TIMEOUT_SECONDS,
         isolation_level=None,
     )
     try:
@@ -65,7 +68,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             return _migrated(connection)
         if not version:
             raise ForeignFileError("it is not the state file of an emulator")
-        prepare(connection)  # Changes nothing: only refuses what is not of this version.
+        prepare(connection)  # Changes nothing, but rejects other versions.
         connection.execute("BEGIN")
     except BaseException:
         connection.close()
@@ -74,7 +77,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _migrated(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a copy, in memory, of a file that an earlier version has written."""
+    """Return a migrated copy, in memory, of a file of an earlier version."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
     with closing(connection):
         connection.backup(copy)

@@ -1,4 +1,4 @@
-"""Keeps a task hub in a SQLite file; in memory is only what is active, or not written yet."""
+"""Stores a task hub in a SQLite file; only active and unsaved items are in memory."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ from dts_emulator.store import (
     creation_key,
     page,
 )
-from dts_emulator.store.lists import Lists
-from dts_emulator.store.pending import Pending
-from dts_emulator.store.reader import Reader
-from dts_emulator.store.writer import Changes, Done, Writer
+from dts_emulator.store.pending import Changes, Pending
+from dts_emulator.store.reader import Lists, Reader
+from dts_emulator.store.writer import Done, Writer
 
 
 class SqliteStore:
     """The instances and entities of one task hub in a state file.
 
-    What ends leaves the memory once it is on disk, and is read again when it is asked for. There
-    is never more than one object of an instance or entity at a time.
+    Ended instances leave the memory once they are on disk, and are read again on access. There
+    is never more than one object of an instance or entity.
 
     Args:
         hub: the task hub's number in the file.
         reading: a connection to the file for this task hub alone.
         writing: a connection that all task hubs of the file share, under `mutex`.
-        name: what the user calls the file.
+        name: the file's name for the user.
         new_number: returns a number for new rows.
-        check_place: raises LostFileError once the file's name leads elsewhere.
+        check_place: raises LostFileError if the file was moved, removed or replaced.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class SqliteStore:
     # Instances
 
     def instance(self, instance_id: str) -> Instance | None:
-        """Return an instance, None if there is none."""
+        """Return an instance, None if it does not exist."""
         known = self._instances.get(instance_id) or self._read.get(instance_id)
         if known is not None or self._pending.is_gone(instance_id):
             return known
@@ -79,14 +78,14 @@ class SqliteStore:
         return instance
 
     def put(self, instance: Instance) -> None:
-        """Keep a new instance, or what has become of one."""
+        """Save a new or changed instance."""
         if instance.instance_id not in self._instances:
             self._hold(instance)
         self._pending.put(instance)
         self._writer.wake()
 
     def remove(self, instance_id: str) -> None:
-        """Forget an instance; one that is unknown is no error."""
+        """Delete an instance, if it exists."""
         instance = self.instance(instance_id)
         if instance is None:
             return
@@ -97,7 +96,7 @@ class SqliteStore:
 
     def children(self, parent_id: str) -> list[str]:
         """Return the IDs of an instance's sub-orchestrations."""
-        # SQLite would take another index, and read all instances of the task hub.
+        # By itself SQLite uses another index, and reads all instances of the task hub.
         table = "instances INDEXED BY instances_by_parent"
         query = f"SELECT id FROM {table} WHERE hub = ? AND parent_id = ?"
         on_disk = {
@@ -107,7 +106,7 @@ class SqliteStore:
         }
         return sorted(on_disk | self._children.get(parent_id, set()))
 
-    # Lists: what the file has, but for what has changed since, and that from memory.
+    # Lists: rows of the file, except outdated ones, merged with unsaved items from memory.
 
     def by_creation(self, wanted: Filter, after: Key | None, limit: int) -> list[Instance]:
         """Return instances by creation time and ID, those after the key `after`."""
@@ -123,7 +122,7 @@ class SqliteStore:
     def newest(self, wanted: Filter, offset: int, limit: int) -> tuple[list[Instance], int]:
         """Return a page of the newest instances, and how many there are in all."""
         unsaved = self._unsaved(wanted)
-        # The page begins at one of these places of the file, depending on how many come before.
+        # The page begins at or after this row, depending on the unsaved instances before it.
         first = max(0, offset - len(unsaved))
         rows, count = self._lists.newest(wanted, first, offset - first + limit)
         found = sorted([*map(self._instance_of, rows), *unsaved], key=creation_key, reverse=True)
@@ -164,7 +163,7 @@ class SqliteStore:
     # Entities
 
     def entity(self, entity_id: str) -> Entity | None:
-        """Return an entity, None if nothing is kept of it."""
+        """Return an entity, None if it does not exist."""
         known = self._entities.get(entity_id) or self._read_entities.get(entity_id)
         if known is not None or self._pending.is_gone(entity_id):
             return known
@@ -176,13 +175,13 @@ class SqliteStore:
         return entity
 
     def put_entity(self, entity: Entity) -> None:
-        """Keep a new entity, or what has become of one."""
+        """Save a new or changed entity."""
         self._entities[entity.entity_id] = entity
         self._pending.put(entity)
         self._writer.wake()
 
     def remove_entity(self, entity_id: str) -> None:
-        """Forget an entity; one that is unknown is no error."""
+        """Delete an entity, if it exists."""
         entity = self.entity(entity_id)
         if entity is None:
             return
@@ -199,46 +198,46 @@ class SqliteStore:
         found = [*saved, *(one for one in unsaved if one.entity_id > after and wanted.takes(one))]
         return sorted(found, key=lambda entity: entity.entity_id)[:limit]
 
-    # Timers and activities that no history tells of
+    # Timers and activities that are in no history
 
     def put_timer(self, timer: Timer) -> None:
-        """Keep a timer of which no instance's history tells: that of a delayed signal."""
+        """Save a timer that is in no instance's history: that of a delayed signal."""
         self._pending.put_timer(timer)
         self._writer.wake()
 
     def remove_timer(self, timer: Timer) -> None:
-        """Forget a timer; one that was not put is no error."""
+        """Delete a timer, if it was saved."""
         self._pending.remove_timer(timer)
         self._writer.wake()
 
     def keep_orphan(self, orphan: OrphanedActivity) -> None:
-        """Keep an activity of which no instance's history tells any more."""
+        """Save an activity that is no longer in an instance's history."""
         self._pending.keep_orphan(orphan)
         self._writer.wake()
 
     def remove_orphan(self, activity: Activity) -> None:
-        """Forget an activity; one that was not kept is no error."""
+        """Delete an orphaned activity, if it was saved."""
         if self._pending.remove_orphan(activity):
             self._writer.wake()
 
-    # What an emulator that starts finds
+    # State that a starting emulator restores
 
     def active(self) -> Iterable[Instance]:
-        """Return the instances of which something is still to come."""
+        """Return the instances with pending work."""
         for instance, record in self._reader.active_instances():
             self._pending.register_saved(instance, record)
             self._hold(instance)
         return list(self._instances.values())
 
     def active_entities(self) -> Iterable[Entity]:
-        """Return the entities that have something to do."""
+        """Return the entities with operations."""
         for entity, record in self._reader.active_entities():
             self._pending.register_saved(entity, record)
             self._entities[entity.entity_id] = entity
         return list(self._entities.values())
 
     def timers(self) -> Iterable[Timer]:
-        """Return the timers that were put."""
+        """Return the saved timers."""
         found = self._reader.timers()
         for number, timer in found:
             self._pending.register_saved_timer(number, timer)
@@ -251,20 +250,20 @@ class SqliteStore:
             self._pending.register_saved_orphan(number, orphan)
         return [orphan for _, orphan in found]
 
-    # Keeping
+    # Saving
 
     @property
     def problem(self) -> str | None:
-        """Why nothing can be kept at present, for the user; None if all is well."""
+        """Why nothing can be saved at present, for the user; None if saving works."""
         return self._writer.problem
 
     def ensure_writable(self) -> None:
-        """Refuse a change that cannot be kept. Called before it is made."""
+        """Reject a change that cannot be saved; called before the change."""
         if self._writer.problem is not None:
             raise UnavailableError(self._writer.problem)
 
     def flush(self) -> None:
-        """Wait until all that was put is on disk. Called without the task hub's lock."""
+        """Wait until all changes are on disk. Called without the task hub's lock."""
         result: SimpleQueue[str | None] = SimpleQueue()
         self.when_flushed(result.put)
         problem = result.get()
@@ -272,23 +271,23 @@ class SqliteStore:
             raise UnavailableError(problem)
 
     def when_flushed(self, done: Done) -> None:
-        """Call `done` with None once all that was put is on disk, or with why it cannot be."""
+        """Call `done` with None once all changes are on disk, or with the reason for a failure."""
         self._writer.when_written(self._pending.last, done)
 
     def close(self) -> None:
-        """Write what was put, and end."""
+        """Write all changes, and close."""
         self._writer.close()
         self._connection.close()
 
     # For the writer
 
     def take(self) -> Changes | None:
-        """Return what has changed since the last call, None if nothing has."""
+        """Return the changes since the last call, None if there are none."""
         with self.lock:
             return self._pending.take()
 
     def written(self, until: int) -> None:
-        """Let what has ended leave the memory."""
+        """Release written instances and entities without pending work from memory."""
         with self.lock:
             for item in self._pending.written(until):
                 if isinstance(item, Instance):

@@ -6,8 +6,7 @@ from datetime import datetime
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from dts_emulator.dashboard.hub_adapter import HubAdapter
-from dts_emulator.dashboard.hub_views import status_of
+from dts_emulator.dashboard.hub_adapter import HubAdapter, status_of
 from dts_emulator.dashboard.models import ENDED, InstanceQuery
 from dts_emulator.engine.model import Entity, Instance
 from dts_emulator.hub.leases import Kind, WorkerStream

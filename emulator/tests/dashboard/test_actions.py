@@ -90,7 +90,7 @@ def test_a_purge_leads_to_the_list() -> None:
 def test_the_next_page_says_what_was_done() -> None:
     client = asking(ShownHub(running()))
     shown = client.post(RUN, data={"action": "suspend"}, headers=OURS).text
-    assert '<p class="notice" role="status">Asked to suspend.</p>' in shown
+    assert '<p class="notice" role="status">Suspend requested.</p>' in shown
 
 
 def test_a_strange_id_can_be_acted_upon() -> None:
@@ -103,15 +103,15 @@ def test_an_action_that_the_task_hub_refuses_shows_its_reason() -> None:
     hub = ShownHub(make_instance())
     answer = post(hub, action="terminate")
     assert answer.status_code == 409
-    assert "This cannot be done to an instance that is COMPLETED." in answer.text
+    assert "This action is not allowed while the instance is COMPLETED." in answer.text
     assert f'href="{RUN}"' in answer.text
 
 
 @pytest.mark.parametrize(
     ("path", "form", "status", "words"),
     [
-        (RUN, {}, 400, "There is no such action."),
-        (RUN, {"action": "explode"}, 400, "There is no such action."),
+        (RUN, {}, 400, "Unknown action."),
+        (RUN, {"action": "explode"}, 400, "Unknown action."),
         (RUN, {"action": "raise_event"}, 400, "An event needs a name."),
         (RUN, {"action": "raise_event", "name": "go", "data": "{"}, 400, "data is not JSON"),
         (f"{RUN}0", {"action": "suspend"}, 404, "There is no instance run-10."),

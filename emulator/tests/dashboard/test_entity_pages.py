@@ -108,5 +108,5 @@ def test_an_orchestration_links_to_the_entity_that_it_calls() -> None:
 
 
 def test_an_entity_of_which_nothing_is_kept_can_still_be_signalled() -> None:
-    assert "Nothing is kept of this entity" in page(ShownHub(), COUNTER)
+    assert "This entity has no state" in page(ShownHub(), COUNTER)
     assert asking(ShownHub()).get(f"{HUB}/entities/nothing").status_code == 404

@@ -28,7 +28,7 @@ def test_an_opened_history_is_shown_read_only_with_pages_and_filters() -> None:
     client = asking(ShownHub(finished_run(items=60)))
     content = client.get(f"{HUB}/histories/run-1").content
     answer = client.post("/history", files={"file": ("h.json", content)}, headers=OURS)
-    assert "This is a history from a file." in answer.text
+    assert "This history comes from a file" in answer.text
     assert '<li id="group-process_work_item">' in answer.text
     assert "Completed" in answer.text
     assert 'method="post"' not in answer.text
@@ -44,7 +44,7 @@ def test_an_export_of_the_sdk_can_be_opened_too() -> None:
     files = {"file": ("run-1.jsonl.gz", content)}
     answer = asking(ShownHub()).post("/history", files=files, headers=OURS)
     assert answer.status_code == 200
-    assert "This is a history from a file." in answer.text
+    assert "This history comes from a file" in answer.text
     assert '<li id="group-process_work_item">' in answer.text
 
 

@@ -58,11 +58,11 @@ def test_an_id_is_made_for_an_instance_without_one() -> None:
     [
         ({"name": ""}, 400, "needs the name"),
         ({"name": "run", "input": "{"}, 400, "The input is not JSON"),
-        ({"name": "run", "tags": "team"}, 400, "A tag is written key=value"),
+        ({"name": "run", "tags": "team"}, 400, "Invalid tag 'team'"),
         ({"name": "run", "tags": f"k={'v' * 1000}"}, 409, "The tags have 1,008 bytes"),
-        ({"name": "run", "start_at": "soon"}, 400, "The scheduled start 'soon' is not a time"),
+        ({"name": "run", "start_at": "soon"}, 400, "Invalid scheduled start 'soon'"),
         ({"name": "run", "instance_id": "run-1"}, 409, "already exists"),
-        ({"name": "run", "instance_id": "@a@b"}, 409, "begins with '@'"),
+        ({"name": "run", "instance_id": "@a@b"}, 409, "must not begin with '@'"),
         ({"name": "run", "input": f'"{"x" * (1 << 20)}"'}, 409, "the limit is"),
     ],
     ids=[

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dts_emulator.hub.leases import Kind, WorkerStream
-from dts_emulator.hub.work_record import WorkRecord
+from dts_emulator.hub.leases import Kind, WorkerStream, WorkRecord
 from tests.dashboard.asking import asking, page, plain
 from tests.dashboard.hubs import ShownHub
 
@@ -41,7 +40,7 @@ def test_a_worker_shows_what_it_accepts_holds_and_has_done() -> None:
 
 def test_waiting_work_is_listed_by_name_with_whether_anybody_accepts_it() -> None:
     hub, _ = busy_hub()
-    shown = plain(page(hub, WORKERS)).split("Work that waits for a worker")[1]
+    shown = plain(page(hub, WORKERS)).split("Pending work items")[1]
     assert "process_work_item activity 1" in shown
     assert "unknown version 2.0 No connected worker accepts it. activity 1" in shown
 
@@ -59,7 +58,7 @@ def test_a_worker_that_holds_work_and_says_nothing_for_30_seconds_is_marked(
     stream.record.answered_at = None if answered is None else now - answered
     [item] = stream.held[Kind.ACTIVITY]
     item.dispatched_at = None if given is None else now - given
-    assert ("has answered nothing for" in page(hub, WORKERS)) == is_stuck
+    assert ("has not responded for" in page(hub, WORKERS)) == is_stuck
 
 
 def test_the_pace_is_that_of_the_last_seconds() -> None:

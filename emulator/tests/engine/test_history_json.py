@@ -92,21 +92,21 @@ def test_an_export_gives_its_instance_id_to_a_start_without_one() -> None:
 
 EXPORTED = '{"schema_version": "1.0", "events": [%s]}'
 WRONG = {
-    "nothing": (b"", "no history in JSON"),
-    "text": (b"hello", "no history in JSON"),
+    "nothing": (b"", "Not a history in JSON"),
+    "text": (b"hello", "Not a history in JSON"),
     "bytes": (b"\xff\xfe\x00", "not text"),
     "broken gzip": (b"\x1f\x8b\x08 and more", "not valid gzip"),
     "cut gzip": (EXPORTS[ExportFormatKind.JSONL_GZIP][:-20], "not valid gzip"),
-    "a list": (b"[]", "a JSON object with 'events' is expected"),
+    "a list": (b"[]", "expected a JSON object with 'events'"),
     "events that are none": (b'{"events": {}}', "'events' is not a list"),
     "an unknown event": (b'{"events": [{"unknown": {}}]}', "protocol's JSON form"),
-    "an event without a kind": (b'{"events": [{"eventId": 1}]}', "does not say what has happened"),
-    "an exported event without a kind": (EXPORTED.encode() % b"{}", "no exported history"),
+    "an event without a kind": (b'{"events": [{"eventId": 1}]}', "has no type"),
+    "an exported event without a kind": (EXPORTED.encode() % b"{}", "Not an exported history"),
     "an unknown exported event": (
         EXPORTED.encode() % b'{"event_type": "NewEvent", "event_id": 1, "timestamp": ""}',
-        "no exported history",
+        "Not an exported history",
     ),
-    "nesting": (b"[" * 100_000, "nested too deep"),
+    "nesting": (b"[" * 100_000, "nested too deeply"),
     "a year": (
         b'{"events": [{"timerFired": {"fireAt": "2026-13-01T00:00:00Z"}}]}',
         "protocol's JSON form",

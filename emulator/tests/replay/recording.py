@@ -11,7 +11,7 @@ from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 
 from dts_emulator import Emulator
 from tests import parts
-from tests.processes import wait_until
+from tests.processes import PATIENCE_SECONDS, wait_until
 from tests.programs import end_of, program_of, wait_for_status
 from tests.replay import chains, programme, waits
 
@@ -70,8 +70,9 @@ def record() -> dict[str, History]:
 
 
 def _answered(emulator: Emulator, client: TaskHubGrpcClient) -> dict[str, History]:
-    with emulator.hold_time():  # Else two days may be over before the answer.
+    with emulator.hold_time():
         instance_id = client.schedule_new_orchestration("approval", input="r")
+        client.wait_for_orchestration_start(instance_id, timeout=PATIENCE_SECONDS)
         client.raise_orchestration_event(instance_id, "answer", data="yes")
     end_of(client, instance_id)
     return {"approval-answered": client.get_orchestration_history(instance_id)}

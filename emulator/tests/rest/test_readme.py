@@ -64,6 +64,5 @@ def test_every_file_that_readme_names_exists() -> None:
 
 
 def test_every_link_leads_to_a_file() -> None:
-    # The page on replay comes with the replay checks.
-    for link in set(re.findall(r"\]\(([^):#]+)\)", README)) - {"docs/replay.md"}:
+    for link in set(re.findall(r"\]\(([^):#]+)\)", README)):
         assert (PROJECT / link).exists(), link

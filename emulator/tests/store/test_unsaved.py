@@ -19,8 +19,8 @@ from dts_emulator.engine.model import Entity
 from dts_emulator.store import EntityFilter, Filter, Store
 from dts_emulator.store.file import StateFile
 from dts_emulator.store.memory import MemoryStore
+from dts_emulator.store.pending import Changes
 from dts_emulator.store.sqlite import SqliteStore
-from dts_emulator.store.writer import Changes
 from tests.processes import wait_until
 from tests.store.things import TIME, ended, ids, instance, named, names
 

@@ -113,7 +113,7 @@ async function refresh() {
   });
   if (answer.status === 404) {
     gone = true;
-    say("This is gone: it was purged, or the emulator has started anew. Shown as it was.", "failing");
+    say("This instance no longer exists (purged, or the emulator restarted). Showing its last known state.", "failing");
     showState();
     return;
   }

@@ -135,7 +135,7 @@ def test_an_instance_is_terminated_with_a_reason(hub: ShownHub, open_page: Opene
     page.get_by_text("Terminate…").click()
     page.get_by_label("Reason (optional)").locator("visible=true").fill("wrong input")
     page.get_by_role("button", name="Terminate this instance").click()
-    expect(page.locator(".notice")).to_have_text("Asked to terminate.")
+    expect(page.locator(".notice")).to_have_text("Terminate requested.")
     [news] = hub.news()
     assert news.executionTerminated.input.value == '"wrong input"'
     expect(page).to_have_url(re.compile(f"{RUN}$"))

@@ -104,19 +104,29 @@ def test_an_input_of_two_members_takes_at_most_two_lines(open_page: Opener) -> N
     assert box["height"] < 45
 
 
-def test_values_stand_below_one_another_on_a_narrow_screen(open_page: Opener) -> None:
-    page = open_page(HUB, viewport=NARROW)
-    lefts = page.evaluate(
-        """() => {
-          const range = document.createRange();
-          return ["Created", "Duration"].map((label) => {
-            range.selectNodeContents(document.querySelector(`td[data-label=${label}]`));
-            const boxes = [...range.getClientRects()];
-            return Math.max(...boxes.map((box) => box.left));
-          });
-        }"""
-    )
-    assert lefts[0] == pytest.approx(lefts[1], abs=1)
+# Returns where the values of one row begin, from the left edge of the row.
+VALUES = """(row) => [...row.querySelectorAll("td")].map((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  const lefts = [...range.getClientRects()].filter((box) => box.width).map((box) => box.left);
+  return Math.min(...lefts) - row.getBoundingClientRect().left;
+})"""
+
+
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [
+        (HUB, "main > table"),
+        (f"{HUB}/instances/failed", "#steps table"),
+        (f"{HUB}/schedules", "main > table"),
+    ],
+)
+def test_values_stand_below_one_another_on_a_narrow_screen(
+    open_page: Opener, path: str, table: str
+) -> None:
+    page = open_page(path, viewport=NARROW)
+    lefts = page.locator(f"{table} tbody tr").first.evaluate(VALUES)
+    assert lefts == pytest.approx([lefts[0]] * len(lefts), abs=1)
 
 
 def test_names_are_whole_where_there_is_room(open_page: Opener) -> None:

@@ -46,7 +46,7 @@ def test_a_page_whose_instance_is_gone_says_so_and_asks_no_more(
     page = browser.new_page()
     page.goto(f"{address}{RUN}")
     hub.real.store.remove("run-1")
-    expect(page.get_by_role("status")).to_contain_text("This is gone")
+    expect(page.get_by_role("status")).to_contain_text("This instance no longer exists")
     expect(page.get_by_role("button", name="Pause")).to_be_hidden()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -97,7 +97,7 @@ def test_what_waits_is_thin_and_pale_and_what_runs_comes_after_it(
         history.completed(0.4 * (number + 1), number)
     hub.put(make_instance(history=history))
     page = open_page(RUN)
-    expect(page.locator("#timeline")).to_contain_text("4 steps, up to 1 at once")
+    expect(page.locator("#timeline")).to_contain_text("4 steps, up to 1 in parallel")
     for number in range(2, 5):
         wait = page.locator(f"#bar-{number} rect.waiting").bounding_box()
         run = page.locator(f"#bar-{number} rect.completed").bounding_box()

@@ -238,13 +238,13 @@ def test_files_that_are_no_histories_are_status_2(
     wrong = tmp_path / "wrong"
     wrong.write_text("{}")
     for option in ([str(wrong)], [str(folder / "ended.json"), str(wrong)]):
-        assert "does not say how" in usage_error(capsys, *option, "--", "x")
+        assert "has no ExecutionStarted event" in usage_error(capsys, *option, "--", "x")
     wrong.write_text("hello")
-    assert "no history in JSON" in usage_error(capsys, str(wrong), "--", "x")
+    assert "Not a history in JSON" in usage_error(capsys, str(wrong), "--", "x")
     assert "cannot be read: file is not a database" in usage_error(
         capsys, "--db-file", str(wrong), "--", "x"
     )
-    assert "There is no state file" in usage_error(
+    assert "does not exist" in usage_error(
         capsys, "--db-file", str(tmp_path / "none.db"), "--", "x"
     )
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE a (b)")
@@ -268,7 +268,7 @@ def test_a_worker_that_ends_is_status_3_and_its_last_words_are_shown(
     output = capsys.readouterr()
     assert status == 3
     assert output.out == (
-        f"failed {file}: The worker has ended (exit status 1).\n1 history: 1 not replayed\n"
+        f"failed {file}: The worker has ended (exit status 1).\n2 histories: 2 not replayed\n"
     )
     assert "one\n" in output.err
     assert "no configuration\n" in output.err
@@ -287,8 +287,18 @@ def test_a_command_that_is_no_worker_is_status_3(
 def test_a_worker_gets_the_scheduler_and_no_connection_string(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    production = "Endpoint=https://production;TaskHub=live"
     for name in ("DURABLE_TASK_SCHEDULER_CONNECTION_STRING", "DURABLE_TASK_CONNECTION_STRING"):
-        monkeypatch.setenv(name, "Endpoint=https://production;TaskHub=live")
+        monkeypatch.setenv(name, production)
+    monkeypatch.setenv("MY_CONNECTION_STRING", f"{production};Authentication=DefaultAzure")
+    monkeypatch.setenv("DTS", "authentication = None; endpoint = http://localhost:8080")
+    others = {
+        "STORAGE": "DefaultEndpointsProtocol=https;BlobEndpoint=https://blobs;AccountKey=k",
+        "INSIGHTS": "InstrumentationKey=k;IngestionEndpoint=https://insights",
+        "BUS": "Endpoint=sb://bus.servicebus.windows.net/;SharedAccessKeyName=k",
+    }
+    for name, value in others.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("ENDPOINT", "https://production")
     found = tmp_path / "found.json"
     program = (
@@ -300,7 +310,9 @@ def test_a_worker_gets_the_scheduler_and_no_connection_string(
     variables, arguments = json.loads(found.read_text())
     assert (variables["ENDPOINT"], variables["TASKHUB"]) == ("http://127.0.0.1:1", "hub")
     assert variables["OTEL_SDK_DISABLED"] == "true"
-    assert not [name for name in variables if "CONNECTION_STRING" in name]
+    assert not [name for name, value in variables.items() if "CONNECTION_STRING" in name]
+    assert "DTS" not in variables
+    assert {name: variables[name] for name in others} == others
     assert arguments[2:] == ["--at=http://127.0.0.1:1", "hub"]
 
 
