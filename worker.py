@@ -38,8 +38,8 @@ def aggregate_results(_: task.ActivityContext, results: list[dict[str, int]]) ->
     return {"total_items": count, "sum": total, "average": total / count if count else 0}
 
 
-# Orchestrator function. Whenever a task completes, the SDK runs it again from the first line
-# (replay); a `yield` then returns the recorded result at once, or ends this turn until it is there.
+# Orchestrator function. Each time a task completes, the SDK runs it again from its first line
+# (replay): `yield` returns the recorded result of a task, or ends this run if there is none yet.
 def fan_out_fan_in_orchestrator(
     ctx: task.OrchestrationContext, work_items: list[Any]
 ) -> Generator[task.Task[Any], Any, Any]:
