@@ -44,22 +44,6 @@ def renamed_activity(ctx: Context, order: str) -> Steps:
     return {"order": order, "charge": charged}
 
 
-@change("chain", 'now:      activity charge({"order": "7", "by": "r-7", "currency": "EUR"})')
-def other_input(ctx: Context, order: str) -> Steps:
-    reservation = yield ctx.call_activity("reserve", input=order)
-    details = {"order": order, "by": reservation, "currency": "EUR"}
-    charged = yield ctx.call_activity("charge", input=details)
-    yield ctx.call_activity("ship", input=charged)
-    return {"order": order, "charge": charged}
-
-
-@change("chain", "step 4\n  recorded: end: completed with {")
-def step_after(ctx: Context, order: str) -> Steps:
-    result = yield from chain(ctx, order)
-    yield ctx.call_activity("audit", input=order)
-    return result
-
-
 @change("chain", "turn 1, step 2\n  recorded: nothing\n  now:      activity audit(")
 def step_beside(ctx: Context, order: str) -> Steps:
     first: Any = ctx.call_activity("reserve", input=order)
@@ -75,12 +59,6 @@ def early_return(ctx: Context, order: str) -> Steps:
     reservation = yield ctx.call_activity("reserve", input=order)
     charged = yield ctx.call_activity("charge", input={"order": order, "by": reservation})
     return {"order": order, "charge": charged}
-
-
-@change("chain", 'now:      end: completed with ["7", "c-7"]')
-def other_result(ctx: Context, order: str) -> Steps:
-    result = yield from chain(ctx, order)
-    return list(result.values())
 
 
 @change("chain", "now:      end: failed with ValueError: too late")
@@ -105,11 +83,6 @@ def waits_for_ever(ctx: Context, order: str) -> Steps:
 def running_early_result(ctx: Context, order: str) -> Steps:
     yield from chain(ctx, order)
     return "another result: no turn has returned one yet"
-
-
-@change("chain-running", "turn 2, step 2\n  recorded: activity charge(")
-def running_early_return(ctx: Context, order: str) -> Steps:
-    return (yield ctx.call_activity("reserve", input=order))
 
 
 # Retries of an activity that has failed twice
@@ -163,14 +136,6 @@ def ids_of_our_own(ctx: Context, names: list[str]) -> Steps:
     return ", ".join((yield task.when_all(parts)))
 
 
-@change("children", 'step 2\n  recorded: sub-orchestration region("south") as ')
-def other_input_of_a_child(ctx: Context, names: list[str]) -> Steps:
-    parts: list[Any] = [
-        ctx.call_sub_orchestrator("region", input=name.strip("s")) for name in names
-    ]
-    return ", ".join((yield task.when_all(parts)))
-
-
 @change("children", "in version 2")
 def version_of_a_child(ctx: Context, names: list[str]) -> Steps:
     parts: list[Any] = [
@@ -185,8 +150,3 @@ def one_after_the_other(ctx: Context, names: list[str]) -> Steps:
     for name in names:
         results.append((yield ctx.call_sub_orchestrator("region", input=name)))
     return ", ".join(results)
-
-
-@change("children-part", "now:      end: completed with ")
-def part_with_another_result(ctx: Context, name: str) -> Steps:
-    return [(yield ctx.call_activity("reserve", input=name))]

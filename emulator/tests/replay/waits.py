@@ -37,13 +37,6 @@ def timer_first(ctx: Context, request: str) -> Steps:
 
 
 @change("approval-answered", "turn 1, step 1\n  recorded: timer until ")
-def more_patience(ctx: Context, request: str) -> Steps:
-    answer = ctx.wait_for_external_event("answer")
-    yield task.when_any([answer, ctx.create_timer(timedelta(days=2, seconds=1))])
-    return answer.get_result()
-
-
-@change("approval-answered", "turn 1, step 1\n  recorded: timer until ")
 def event_instead_of_timer(ctx: Context, request: str) -> Steps:
     answer = yield ctx.wait_for_external_event("answer")
     yield ctx.create_timer(timedelta(hours=1))
@@ -106,15 +99,6 @@ def one_lock_less(ctx: Context, amount: int) -> Steps:
     with (yield ctx.lock_entities([SOURCE])):
         left = yield ctx.call_entity(SOURCE, "add", -amount)
     yield ctx.call_entity(TARGET, "add", amount)
-    return left
-
-
-@change("transfer", "now:      entity call @balance@b add(4)")
-def other_input_of_an_operation(ctx: Context, amount: int) -> Steps:
-    with (yield ctx.lock_entities([SOURCE, TARGET])):
-        left = yield ctx.call_entity(SOURCE, "add", -amount)
-        yield ctx.call_entity(TARGET, "add", amount - 1)
-    ctx.signal_entity(JOURNAL, "add", 1)
     return left
 
 
