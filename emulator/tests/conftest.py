@@ -13,6 +13,7 @@ from durabletask.client import TaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
+from dts_emulator.hub.task_hub import TaskHub
 from tests.programs import functions_of, program_of
 from tests.wire import Wire, wire_to
 
@@ -85,6 +86,12 @@ def emulator() -> Iterator[Emulator]:
     """Give a fresh emulator in this process, on a free port."""
     with Emulator() as emulator:
         yield emulator
+
+
+@pytest.fixture
+def hub(emulator: Emulator) -> TaskHub:
+    """Give the default task hub of a fresh emulator."""
+    return emulator.hubs["default"]
 
 
 @pytest.fixture

@@ -29,11 +29,6 @@ NO_TIME = Timestamp(seconds=2**62, nanos=-5)
 ANSWERED = sorted(set(METHODS) - {"CreateTaskHub", "DeleteTaskHub"})
 
 
-@pytest.fixture
-def hub(emulator: Emulator) -> TaskHub:
-    return emulator.hubs["default"]
-
-
 def test_after_a_refused_signal_locks_and_cleaning_work(wire: Wire) -> None:
     wire.refusal("SignalEntity", pb.SignalEntityRequest(instanceId="x", name="n"))
     wire.call("CleanEntityStorage", pb.CleanEntityStorageRequest())

@@ -31,11 +31,6 @@ from tests.sizes import sizes
 
 
 @pytest.fixture
-def hub(emulator: Emulator) -> TaskHub:
-    return emulator.hubs["default"]
-
-
-@pytest.fixture
 def client(emulator: Emulator) -> Iterator[TaskHubGrpcClient]:
     with program_of(emulator, sum_of_squares, square, waiting) as client:
         yield client

@@ -27,11 +27,6 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def hub(emulator: Emulator) -> TaskHub:
-    return emulator.hubs["default"]
-
-
 def complete_activity(wire: Wire, item: pb.WorkItem) -> None:
     response = pb.ActivityResponse(instanceId="id", taskId=1, completionToken=item.completionToken)
     wire.call("CompleteActivityTask", response)
