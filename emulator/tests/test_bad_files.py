@@ -55,6 +55,20 @@ def test_a_file_in_use_is_refused_under_any_name_with_the_process_that_uses_it(p
             assert f"'{name}' is in use by another emulator (process {program.pid})" in said
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows links no open files")
+def test_a_file_with_two_names_is_refused_until_one_is_removed(path: Path) -> None:
+    """SQLite's log, which contains the changes before a kill, lies beside one of the names."""
+    with emulator_of(path) as program, client_of(program) as client:
+        kept = client.schedule_new_orchestration("o")
+        program.kill()
+    link = hard_link(path)
+    for name in (path, link):
+        assert f"'{name}' has 2 names (hard links)" in refusal(name)
+    link.unlink()
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        assert [one.instance_id for one in client.get_all_orchestration_states()] == [kept]
+
+
 def test_an_emulator_does_not_open_a_file_twice(path: Path) -> None:
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         for _ in range(2):
@@ -105,6 +119,12 @@ def overwritten(path: Path) -> None:
     path.write_bytes(content)
 
 
+def without_a_table(path: Path) -> None:
+    fill(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TABLE instances")
+
+
 def wrong_content(path: Path) -> None:
     fill(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -126,6 +146,7 @@ def fill(path: Path) -> None:
         (cut, "is damaged"),
         (overwritten, "is damaged"),
         (wrong_content, "is damaged"),
+        (without_a_table, "no such table: instances"),
         (Path.mkdir, "is a folder"),
     ],
 )

@@ -15,6 +15,7 @@ from durabletask.client import TaskHubGrpcClient
 
 from dts_emulator import Emulator
 from dts_emulator.store.file import StateFile
+from dts_emulator.store.pending import Changes
 from tests.processes import running, wait_until
 from tests.programs import new_client
 from tests.state_files import client_of, emulator_of
@@ -50,6 +51,14 @@ def remove_log(path: Path) -> None:
     path.with_name(f"{path.name}-wal").unlink()
 
 
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def write_over(path: Path) -> None:
+    path.write_bytes(b"no database " * 1000)
+
+
 def refused_start(client: TaskHubGrpcClient) -> str:
     """Return why an emulator refuses to start an orchestration."""
     with pytest.raises(grpc.RpcError) as refused:
@@ -76,7 +85,7 @@ def test_a_folder_that_cannot_be_entered_any_more_is_noticed_too(tmp_path: Path)
         assert LOST in str(emulator.problem)
 
 
-@pytest.mark.parametrize("harm", [remove, replace, remove_log])
+@pytest.mark.parametrize("harm", [remove, replace, remove_log, empty, write_over])
 def test_a_file_that_is_removed_or_replaced_is_noticed_without_a_call(
     path: Path, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,6 +128,23 @@ def test_no_change_is_acknowledged_that_went_to_a_file_that_is_gone(path: Path) 
         shutil.copy(path, copy)
         copy.rename(path)
         assert LOST in refused_start(client)  # At once: no wait.
+
+
+def test_no_change_is_acknowledged_whose_file_goes_while_it_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Changes.write
+
+    def write_and_move(changes: Changes, connection: sqlite3.Connection) -> None:
+        write(changes, connection)
+        if path.exists():
+            path.rename(path.with_name("elsewhere.db"))
+
+    monkeypatch.setattr(Changes, "write", write_and_move)
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        with pytest.raises(grpc.RpcError) as refused:
+            client.schedule_new_orchestration("o")
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_an_internal_error_of_the_writer_is_noticed(path: Path) -> None:

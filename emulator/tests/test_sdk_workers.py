@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -25,7 +26,7 @@ from durabletask.worker import (
 
 from dts_emulator import Emulator
 from tests.processes import wait_until
-from tests.programs import end_of, new_client, new_worker, output_of, run, worker_of
+from tests.programs import end_of, new_client, new_worker, output_of, program_of, run, worker_of
 
 
 def which_version(ctx: task.OrchestrationContext, _: Any) -> Any:
@@ -173,3 +174,31 @@ def test_a_worker_gets_no_more_activities_than_it_asks_for(emulator: Emulator) -
         wait_until(lambda: hub.leases.waiting() > 20, "most activities wait at the hub")
         output_of(client, instance_id)
     assert max(LEVELS) == 3
+
+
+def unspeakable(_: Any, __: Any) -> None:
+    raise ValueError("half a character: \udc80")
+
+
+def asking_for_it(ctx: task.OrchestrationContext, _: Any) -> Any:
+    yield ctx.call_activity(unspeakable)
+
+
+def test_an_item_that_workers_keep_abandoning_is_logged_once(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The SDK abandons an item if it cannot send its error, and tells no client why."""
+    caplog.set_level(logging.WARNING, logger="emulator")
+    with program_of(emulator, asking_for_it, unspeakable) as client:
+        client.schedule_new_orchestration(asking_for_it)
+        wait_until(lambda: abandonments(emulator) > 5, "it was abandoned more than five times")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Workers have abandoned the activity 'unspeakable' 5 times and get it again every second. "
+        "See their logs: they may not accept its version, or cannot send its error."
+    ]
+
+
+def abandonments(emulator: Emulator) -> int:
+    hub = emulator.hubs["default"]
+    with hub.lock:
+        return max((item.abandoned for item in hub.leases.items()), default=0)

@@ -7,6 +7,7 @@ import sqlite3
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import closing, contextmanager
@@ -15,14 +16,20 @@ from typing import Any
 
 import grpc
 import pytest
+from durabletask import task
+from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
+from durabletask.client import TaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
-from tests.actions import completion
-from tests.processes import wait_until
+from tests.actions import CONTINUED, completion
+from tests.processes import endpoint_of, wait_until
+from tests.programs import output_of, quiet, register
+from tests.state_files import client_of, emulator_of
 from tests.wire import Wire, wire_to
 
 ENTITY = "@e@k"
+NONE = pb.PurgeInstanceFilter(runtimeStatus=[pb.ORCHESTRATION_STATUS_FAILED])
 
 TELLING: list[tuple[str, Any]] = [
     ("GetInstance", pb.GetInstanceRequest(instanceId="i")),
@@ -35,6 +42,7 @@ TELLING: list[tuple[str, Any]] = [
     ("GetEntity", pb.GetEntityRequest(instanceId=ENTITY, includeState=True)),
     ("QueryEntities", pb.QueryEntitiesRequest(query=pb.EntityQuery(includeState=True))),
     ("PurgeInstances", pb.PurgeInstancesRequest(instanceId="unknown")),
+    ("PurgeInstances", pb.PurgeInstancesRequest(purgeInstanceFilter=NONE)),
     # Refusals tell of a state too.
     ("StartInstance", pb.CreateInstanceRequest(instanceId="i", orchestrationIdReusePolicy={})),
     ("RewindInstance", pb.RewindInstanceRequest(instanceId="i")),
@@ -153,7 +161,64 @@ def test_a_client_that_has_waited_is_refused_when_nothing_can_be_kept(
     assert f"cannot write to {path}" in str(refused.value.details())
 
 
-def test_workers_and_the_dashboard_do_not_wait_for_the_disk(
+ACTIVITY = pb.OrchestratorAction(id=1, scheduleTask=pb.ScheduleTaskAction(name="a"))
+SIGNAL = pb.EntityOperationSignaledEvent(operation="x", targetInstanceId={"value": "@e@other"})
+SENT = pb.SendEntityMessageAction(entityOperationSignaled=SIGNAL)
+CHILD = pb.CreateSubOrchestrationAction(instanceId="child", name="o")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ACTIVITY,
+        pb.OrchestratorAction(id=1, sendEntityMessage=SENT),
+        pb.OrchestratorAction(id=1, createSubOrchestration=CHILD),
+        completion(CONTINUED),
+    ],
+    ids=["activity", "batch", "turn", "next execution"],
+)
+def test_a_worker_is_sent_nothing_before_it_is_on_disk(
+    path: Path, wire: Wire, asked: pb.OrchestratorAction
+) -> None:
+    wire.start("i")
+    with futures.ThreadPoolExecutor() as threads, wire.working() as items:
+        turn = next(items)
+        with nobody_can_write(path):
+            wire.answer(turn, asked)
+            sent = threads.submit(next, items)
+            with pytest.raises(futures.TimeoutError):
+                sent.result(0.2)
+        assert sent.result(10).completionToken
+
+
+def test_a_worker_is_sent_nothing_while_nothing_can_be_kept(
+    path: Path, emulator: Emulator, wire: Wire
+) -> None:
+    away = path.with_name("elsewhere.db")
+    wire.start("i")
+    with futures.ThreadPoolExecutor() as threads, wire.working() as items:
+        turn = next(items)
+        path.rename(away)
+        wire.answer(turn, ACTIVITY)
+        sent = threads.submit(next, items)
+        wait_until(lambda: emulator.problem, "the loss is noticed")
+        with pytest.raises(futures.TimeoutError):
+            sent.result(0.5)
+        away.rename(path)
+        assert sent.result(10).HasField("activityRequest")
+
+
+def test_what_is_on_disk_is_sent_to_workers_while_nothing_can_be_kept(
+    path: Path, emulator: Emulator, wire: Wire
+) -> None:
+    wire.start("i")
+    path.rename(path.with_name("elsewhere.db"))
+    wait_until(lambda: emulator.problem, "the loss is noticed")
+    with wire.working() as items:
+        assert next(items).HasField("orchestratorRequest")
+
+
+def test_answers_of_workers_and_the_dashboard_do_not_wait_for_the_disk(
     path: Path, emulator: Emulator, wire: Wire, work: dict[str, pb.WorkItem]
 ) -> None:
     with nobody_can_write(path):
@@ -182,3 +247,56 @@ def test_the_dashboard_says_why_nothing_can_be_purged(
     assert "The emulator cannot write to" in refused.value.read().decode()
     with urllib.request.urlopen(hub_page, timeout=5) as page:
         assert page.status == 200
+
+
+CHARGED: list[str] = []
+
+
+def ordering(ctx: task.OrchestrationContext, _: Any) -> Any:
+    key = yield ctx.call_activity(new_result)
+    return (yield ctx.call_activity(charge, input=key))
+
+
+def charge(_: task.ActivityContext, key: str) -> str:
+    CHARGED.append(key)
+    return key
+
+
+def new_result(_: task.ActivityContext, __: Any) -> str:
+    return uuid.uuid4().hex
+
+
+def holding(entity: Any, value: str) -> None:
+    entity.set_state(value)
+
+
+@contextmanager
+def killed_in_the_end(path: Path) -> Iterator[TaskHubGrpcClient]:
+    """Run an emulator and a worker, give a client beside them; kill the emulator in the end."""
+    with (
+        emulator_of(path) as program,
+        client_of(program) as client,
+        DurableTaskSchedulerWorker(
+            host_address=endpoint_of(program),
+            taskhub="default",
+            token_credential=None,
+            secure_channel=False,
+            logger=quiet,
+        ) as worker,
+    ):
+        for function in (ordering, charge, new_result):
+            register(worker, function)
+        worker.start()
+        yield client
+        program.kill()
+
+
+def test_a_result_that_another_activity_has_acted_upon_is_the_same_after_a_kill(path: Path) -> None:
+    for number in range(2):
+        CHARGED.clear()
+        with killed_in_the_end(path) as client:
+            client.schedule_new_orchestration(ordering, instance_id=str(number))
+            wait_until(lambda: CHARGED, "the customer is charged")
+        with killed_in_the_end(path) as client:
+            output_of(client, str(number))
+        assert len(set(CHARGED)) == 1

@@ -38,6 +38,7 @@ class WorkItem:
     `token` is the completion token of the current lease, `earlier_tokens` are those of earlier
     leases that remain valid. It was queued at `waits_since` and sent to its holder at
     `dispatched_at`, in seconds since 1970. `is_withdrawn`: no worker but its holder may run it.
+    `change` is the number of the change that must be saved before a worker gets it.
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class WorkItem:
     waits_since: float = 0.0
     dispatched_at: float | None = None
     is_withdrawn: bool = False
+    change: int = 0
 
 
 @dataclass

@@ -230,6 +230,7 @@ class TaskHub:
         """Offer an activity to workers."""
         name = activity.scheduled.taskScheduled.name
         item = self.offer(Kind.ACTIVITY, name, version, activity)
+        item.change = self.store.last_change(activity.instance_id)
         self._activities[id(activity.scheduled)] = item
 
     def offer(self, kind: Kind, name: str, version: str, subject: object) -> WorkItem:

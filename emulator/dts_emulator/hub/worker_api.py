@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from queue import Empty
@@ -12,7 +13,7 @@ from weakref import WeakSet
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine import entities, instances, turns
-from dts_emulator.engine.errors import InvalidError
+from dts_emulator.engine.errors import InvalidError, UnavailableError
 from dts_emulator.engine.events import SECOND, copy_fields, event
 from dts_emulator.engine.failures import fail_activity, fail_batch, fail_turn, failure, shorten
 from dts_emulator.engine.model import Activity, Instance
@@ -25,6 +26,13 @@ logger = logging.getLogger("emulator")
 
 # SDK workers consider a stream dead that is silent for 60 s (.NET) or 120 s (Python).
 HEALTH_PING_SECONDS = 30.0
+
+# The number of abandonments of an item that are logged. The SDK for Python abandons an item again
+# and again if the text of its error cannot be sent, because it is invalid Unicode for example.
+MANY_ABANDONMENTS = 5
+
+# The time between two attempts to save what a worker waits for.
+RETRY_SECONDS = 0.2
 
 
 class Workers:
@@ -66,7 +74,7 @@ class Workers:
             with self._hub.lock:
                 message = self.message_of(item, stream) if item.holder is stream else None
             if message is not None:
-                return message
+                return message if self._wait_until_saved(item.change, stream) else None
             del item  # It may be the last reference to a purged instance.
 
     def message_of(self, item: WorkItem, stream: WorkerStream) -> pb.WorkItem | None:
@@ -75,6 +83,8 @@ class Workers:
         None if its subject no longer needs a worker: then the item is removed.
         """
         item.dispatched_at = self._seconds()
+        if item.kind is not Kind.ACTIVITY:
+            item.change = self._hub.store.last_change(str(item.subject))
         try:
             message = self._builder.build(item, stream)
         except TurnTooLargeError as error:
@@ -84,6 +94,18 @@ class Workers:
         if message is None:
             self._hub.remove_work_item(item)
         return message
+
+    def _wait_until_saved(self, change: int, stream: WorkerStream) -> bool:
+        """Wait until a change is saved: a worker must not act on a state that a crash undoes.
+
+        Return False if the stream, or the emulator, ends first.
+        """
+        while not (self._hub.store.is_saved(change) or stream.has_gone or self._hub.is_closed):
+            try:
+                self._hub.store.flush(change)
+            except UnavailableError:
+                time.sleep(RETRY_SECONDS)
+        return self._hub.store.is_saved(change)
 
     # Completions: validated first, then applied. Late and duplicate ones are ignored.
 
@@ -180,7 +202,17 @@ class Workers:
     def abandon(self, token: str) -> None:
         """Requeue a work item that its worker abandons."""
         with self._hub.lock:
+            item = self._hub.leases.find(token)
+            before = item.abandoned if item is not None else 0
             self._hub.abandon_work_item(token)
+            if item is not None and before < MANY_ABANDONMENTS == item.abandoned:
+                logger.warning(
+                    "Workers have abandoned the %s %a %s times and get it again every second. "
+                    "See their logs: they may not accept its version, or cannot send its error.",
+                    item.kind.value,
+                    item.name,
+                    item.abandoned,
+                )
 
     def _find(self, token: str, kind: Kind) -> WorkItem | None:
         item = self._hub.find_work_item(token, kind)

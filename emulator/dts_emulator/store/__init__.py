@@ -193,8 +193,16 @@ class Store(Protocol):
             UnavailableError: nothing can be saved at present.
         """
 
-    def flush(self) -> None:
-        """Wait until all changes are saved. Called without the task hub's lock.
+    def last_change(self, item_id: str, /) -> int:
+        """Return the number of the last change to an instance or entity, 0 if all are saved."""
+
+    def is_saved(self, change: int, /) -> bool:
+        """Return whether all changes up to a number are saved."""
+
+    def flush(self, until: int | None = None) -> None:
+        """Wait until all changes, or those up to a number, are saved.
+
+        Called without the task hub's lock.
 
         Raises:
             UnavailableError: they cannot be saved now; saving continues once the problem is solved.

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from itertools import chain
 from struct import iter_unpack, pack
+from types import NoneType
 from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
-from dts_emulator.engine.model import Entity, Instance, StepCounts, Summary
+from dts_emulator.engine.model import ENDED, Entity, Instance, StepCounts, Summary
 from dts_emulator.store import search_text
 
 # An activity's number, when it was scheduled, and when it was first and last sent to a worker.
@@ -30,6 +31,15 @@ ENTITY_COLUMNS = (
     "queue_from", "state",
 )  # fmt: skip
 PART_COLUMNS = ("owner", "kind", "until", "body")
+
+# The types of an instance's columns; an empty value of the last one replaces a damaged value.
+_PLAIN_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("status", "created_at", "updated_at", "parent_task"), (int,)),
+    **dict.fromkeys(("name", "execution_id"), (str,)),
+    **dict.fromkeys(("version", "parent_id", "custom_status"), (str, NoneType)),
+    **dict.fromkeys(("scheduled_start", "starts_at"), (int, NoneType)),
+    "completed_at": (NoneType, int),
+}
 
 
 class Part(IntEnum):
@@ -164,7 +174,7 @@ def event_of(body: bytes) -> pb.HistoryEvent:
 def instance_values(row: Sequence[Any]) -> dict[str, Any]:
     """Return the fields of an instance that INSTANCE_COLUMNS hold."""
     values = _plain_values(row)
-    values["tags"] = json.loads(values["tags"])
+    values["tags"] = _tags_of(values["tags"])
     for name, message in (
         ("failure", pb.TaskFailureDetails),
         ("trace", pb.OrchestrationTraceContext),
@@ -178,18 +188,34 @@ def instance_values(row: Sequence[Any]) -> dict[str, Any]:
 
 
 def damaged_values(row: Sequence[Any], problem: str) -> dict[str, Any]:
-    """Return the fields of an instance whose row contains unreadable values."""
-    unreadable: dict[str, Any] = {
-        "tags": {},
-        "failure": None,
-        "trace": None,
-        "rewind": None,
-        "summary": None,
-    }
-    return {**_plain_values(row), **unreadable, "problem": problem}
+    """Return the fields of an ended instance whose row contains unreadable values."""
+    values = _fields_of(row)
+    for name, types in _PLAIN_TYPES.items():
+        if not isinstance(values[name], types):
+            values[name] = types[-1]()
+    if values["status"] not in ENDED:
+        values["status"] = pb.ORCHESTRATION_STATUS_FAILED
+    unreadable = dict.fromkeys(("failure", "trace", "rewind", "summary"))
+    return {**values, **unreadable, "tags": {}, "problem": problem}
+
+
+def readable_status(value: Any) -> int:
+    """Return a status from the file; a damaged one counts as failed."""
+    known = pb.OrchestrationStatus.values()
+    return int(value) if value in known else pb.ORCHESTRATION_STATUS_FAILED
 
 
 def _plain_values(row: Sequence[Any]) -> dict[str, Any]:
+    values = _fields_of(row)
+    for name, types in _PLAIN_TYPES.items():
+        if not isinstance(values[name], types):
+            raise TypeError(f"'{name}' is {values[name]!r}")
+    if values["status"] not in pb.OrchestrationStatus.values():
+        raise ValueError(f"'status' is {values['status']}")
+    return values
+
+
+def _fields_of(row: Sequence[Any]) -> dict[str, Any]:
     values = dict(zip(INSTANCE_COLUMNS, row, strict=True))
     for name in ("number", "hub", "search", "is_active", "history_from", "inbox_from"):
         del values[name]
@@ -198,6 +224,13 @@ def _plain_values(row: Sequence[Any]) -> dict[str, Any]:
     for name in ("scheduled_start", "starts_at"):
         values[name] = time_of_stored(values[name])
     return values
+
+
+def _tags_of(text: str) -> dict[str, str]:
+    tags = json.loads(text)
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        raise TypeError(f"'tags' is {text!r}")
+    return tags
 
 
 def _summary_of(text: str) -> Summary:

@@ -111,18 +111,18 @@ class StateFile:
         self._mutex = Lock()
         self._file_lock = self._take()
         try:
+            self._refuse_other_names()
             self._connection = self._open()
         except BaseException:
             self._file_lock.release()
             raise
-        self._numbers = itertools.count(self._last_number() + 1)
         self._identities = {path: _identity_at(path) for path in self._files()}
 
     def store(self, task_hub: str) -> SqliteStore:
         """Return the store of a task hub, with its state in the file."""
         try:
-            self._check_place()
             with self._mutex:
+                self._check_place()
                 insert = "INSERT OR IGNORE INTO hubs (name) VALUES (?)"
                 self._connection.execute(insert, (task_hub,))
                 query = "SELECT number FROM hubs WHERE name = ?"
@@ -162,11 +162,14 @@ class StateFile:
         return [self.path, opened.with_name(f"{opened.name}-wal")]
 
     def _check_place(self) -> None:
-        for path, identity in self._identities.items():
-            if _identity_at(path) != identity:
-                raise LostFileError(
-                    f"'{path}' was moved, removed or replaced; put it back, or restart the emulator"
-                )
+        """Raise LostFileError if the file is no longer there. Called under the mutex."""
+        lost = [path for path, found in self._identities.items() if _identity_at(path) != found]
+        if not lost and not self._file_lock.is_sqlite():
+            lost = [self.path]  # Another program has overwritten it.
+        for path in lost:
+            raise LostFileError(
+                f"'{path}' was moved, removed or replaced; put it back, or restart the emulator"
+            )
 
     def _take(self) -> FileLock:
         folder = self.path.absolute().parent
@@ -189,11 +192,22 @@ class StateFile:
                 f"{error.strerror}. Choose a file in another folder."
             ) from None
 
+    def _refuse_other_names(self) -> None:
+        """Refuse hard links: SQLite keeps its log beside the name that a file was opened with."""
+        names = self.path.stat().st_nlink
+        if names > 1:
+            raise FileError(
+                f"The state file '{self.path}' has {names} names (hard links), and SQLite would "
+                "miss changes that were written under another one. Remove the other names, or "
+                "copy the file."
+            )
+
     def _open(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
             self._check(connection)
             prepare(connection)
+            self._numbers = itertools.count(_last_number(connection) + 1)
             for setting in _SETTINGS:
                 connection.execute(setting)
             # Detects a read-only file before the first change.
@@ -243,13 +257,13 @@ class StateFile:
                 return self.damaged(error)
         return FileError(f"The state file '{self.path}' {why}")
 
-    def _last_number(self) -> int:
-        tables = ("instances", "entities", "timers", "left_activities")
-        found = [
-            self._connection.execute(f"SELECT max(number) FROM {table}").fetchone()[0]
-            for table in tables
-        ]
-        return max(number or 0 for number in found)
+
+def _last_number(connection: sqlite3.Connection) -> int:
+    tables = ("instances", "entities", "timers", "left_activities")
+    found = [
+        connection.execute(f"SELECT max(number) FROM {table}").fetchone()[0] for table in tables
+    ]
+    return max(number or 0 for number in found)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -292,6 +306,8 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 # at 1 GiB, of which SQLite locks the first 512 bytes (https://www.sqlite.org/fileformat2.html,
 # "The Lock-Byte Page"). The lock encodes the ID of the process that holds it.
 _FIRST_BYTE = 0x4000_0000 + 1024
+
+_HEADER = b"SQLite format 3\0"
 
 if sys.platform == "win32":
     import msvcrt
@@ -393,6 +409,11 @@ class FileLock:
             _lock(self._descriptor)
         except (BlockingIOError, PermissionError):
             raise InUseError(_holder(self._descriptor)) from None
+
+    def is_sqlite(self) -> bool:
+        """Return whether the file begins like a SQLite file. Not for two threads simultaneously."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return os.read(self._descriptor, len(_HEADER)) == _HEADER
 
     def release(self) -> None:
         """Release the file. SQLite must have closed it."""

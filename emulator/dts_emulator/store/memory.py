@@ -126,7 +126,15 @@ class MemoryStore:
     def ensure_writable(self) -> None:
         """Do nothing: memory is always writable."""
 
-    def flush(self) -> None:
+    def last_change(self, _: str, /) -> int:
+        """Return 0: nothing outlives the process."""
+        return 0
+
+    def is_saved(self, _: int, /) -> bool:
+        """Return True: nothing outlives the process."""
+        return True
+
+    def flush(self, until: int | None = None) -> None:
         """Do nothing: nothing outlives the process."""
 
     def when_flushed(self, done: Callable[[str | None], None]) -> None:

@@ -212,6 +212,11 @@ class Pending:
         removed = self._next.removed_instances if is_instance else self._next.removed_entities
         removed.append(record.number)
 
+    def last_change(self, item_id: str) -> int:
+        """Return the number of the last change to an instance or entity, 0 if all are on disk."""
+        number, _ = self._unsaved.get(item_id, (0, None))
+        return number
+
     def is_gone(self, item_id: str) -> bool:
         """Return whether the rows of this ID are deleted, but not on disk yet."""
         return item_id in self._gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -26,17 +27,21 @@ from dts_emulator.store.codec import (
     event_of,
     events_of,
     instance_values,
+    readable_status,
     time_of_stored,
     within_64_bits,
 )
 from dts_emulator.store.pending import Record, SavedDispatchTimes, SavedPrefix
+
+# Raised by rows and parts with unexpected content.
+_UNREADABLE = (DecodeError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 @contextmanager
 def _unavailable_on_error() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, DecodeError, ValueError, TypeError, KeyError) as error:
+    except (sqlite3.Error, *_UNREADABLE) as error:
         raise UnavailableError(f"The emulator cannot read its state file: {error}.") from error
 
 
@@ -113,7 +118,7 @@ class Reader:
 
         try:
             values = {"problem": None, **instance_values(row)}
-        except (DecodeError, ValueError, TypeError, KeyError) as error:
+        except _UNREADABLE as error:
             if row[_IS_ACTIVE]:
                 raise
             # Only instances with pending work must be readable.
@@ -257,11 +262,14 @@ class Lists:
         counted = self._reader.rows(f"SELECT count(*) FROM instances WHERE {where}", *values)
         return page, counted[0][0]
 
-    def count_by_status(self, wanted: Filter) -> dict[int, int]:
+    def count_by_status(self, wanted: Filter) -> Counter[int]:
         """Return how many of the wanted instances have each status."""
         where, values = self._condition(wanted)
         query = f"SELECT status, count(*) FROM instances WHERE {where} GROUP BY status"
-        return dict(self._reader.rows(query, *values))
+        counts = Counter[int]()
+        for status, count in self._reader.rows(query, *values):
+            counts[readable_status(status)] += count
+        return counts
 
     def entities(self, wanted: EntityFilter, after: str, limit: int) -> list[Any]:
         """Return entities by ID, those after the ID `after`."""
@@ -296,7 +304,10 @@ class Lists:
             where += " AND parent_id IS NULL"
         if wanted.tag:
             # Most instances have no tags; parsing JSON takes ten times as long as this check.
-            where += f" AND tags <> '{{}}' AND EXISTS (SELECT 1 FROM json_each(tags) WHERE {_TAG})"
+            # A damaged row has no tags.
+            readable = "CASE WHEN json_valid(tags) THEN tags ELSE '{}' END"
+            found = f"EXISTS (SELECT 1 FROM json_each({readable}) WHERE {_TAG})"
+            where += f" AND tags <> '{{}}' AND {found}"
             values.append(wanted.tag)
         if wanted.search:
             where += " AND instr(search, ?) > 0"

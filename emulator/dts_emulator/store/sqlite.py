@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from threading import Lock, RLock
@@ -130,7 +130,7 @@ class SqliteStore:
 
     def count_by_status(self, wanted: Filter) -> dict[int, int]:
         """Return how many of the wanted instances have each status."""
-        counts = Counter(self._lists.count_by_status(wanted))
+        counts = self._lists.count_by_status(wanted)
         counts.update(int(one.status) for one in self._unsaved(wanted))
         return dict(counts)
 
@@ -262,10 +262,18 @@ class SqliteStore:
         if self._writer.problem is not None:
             raise UnavailableError(self._writer.problem)
 
-    def flush(self) -> None:
-        """Wait until all changes are on disk. Called without the task hub's lock."""
+    def last_change(self, item_id: str) -> int:
+        """Return the number of the last change to an instance or entity, 0 if all are on disk."""
+        return self._pending.last_change(item_id)
+
+    def is_saved(self, change: int) -> bool:
+        """Return whether all changes up to a number are on disk."""
+        return change <= self._writer.written
+
+    def flush(self, until: int | None = None) -> None:
+        """Wait until all changes, or those up to a number, are on disk. Called without a lock."""
         result: SimpleQueue[str | None] = SimpleQueue()
-        self.when_flushed(result.put)
+        self._writer.when_written(self._pending.last if until is None else until, result.put)
         problem = result.get()
         if problem is not None:
             raise UnavailableError(problem)

@@ -67,7 +67,7 @@ class Writer:
         self._pending: list[Changes] = []
         self._state = threading.Condition()
         self._is_dirty = self._is_closing = self._has_ended = False
-        self._written = 0
+        self.written = 0
         self._waiting: list[tuple[int, Done]] = []
         self.problem: str | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -87,7 +87,7 @@ class Writer:
         """
         with self._state:
             reason = self.problem
-            if reason is None and until > self._written:
+            if reason is None and until > self.written:
                 if not self._has_ended:
                     self._waiting.append((until, done))
                     self._state.notify_all()
@@ -154,11 +154,11 @@ class Writer:
                         changes.write(self._connection)
                 # Do not acknowledge changes that went to a lost file.
                 self._check_place()
-        until = self._pending[-1].until if self._pending else self._written
+        until = self._pending[-1].until if self._pending else self.written
         self._pending.clear()
         self._source.written(until)
         with self._state:
-            self._written = until
+            self.written = until
             if self.problem is not None:
                 logger.warning("%s is writable again", self._name)
                 self.problem = None

@@ -21,7 +21,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import ENDED
 from tests.actions import completion
-from tests.processes import running
+from tests.processes import PATIENCE_SECONDS, running
 from tests.wire import Wire
 
 CLIENTS = 3
@@ -55,13 +55,15 @@ OPTIONS = {
 class Told:
     """What clients have been told, of each subject what tells the most.
 
-    `news` is set when a client has been told of an end, or of a count, that none knew. While
-    `is_quiet` is set, clients only ask, so that nothing makes the emulator write but that.
+    `results` are those of activities that a worker has been told. `news` is set when a client has
+    been told of an end, or of a count, that none knew. While `is_quiet` is set, clients only ask,
+    so that nothing makes the emulator write but that.
     """
 
     instances: dict[str, pb.OrchestrationState] = field(default_factory=dict)
     histories: dict[str, list[bytes]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    results: dict[str, str] = field(default_factory=dict)
     answers: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     broken: list[str] = field(default_factory=list)
@@ -106,6 +108,13 @@ class Told:
                 self.counters[entity_id] = count
                 self.news.set()
 
+    def hear_result(self, instance_id: str, result: str) -> None:
+        """Compare what a worker is told of an activity's result with what it was told before."""
+        with self.lock:
+            known = self.results.setdefault(instance_id, result)
+        if result != known:
+            self._note(f"the activity of {instance_id} had the result {known}, then {result}")
+
     def miss(self, before: Told, instance_id: str) -> None:
         """Take note that an instance is said not to exist."""
         if instance_id in before.instances:
@@ -136,9 +145,10 @@ def _time(state: pb.OrchestrationState) -> int:
 class Client:
     """Starts orchestrations, signals entities, and asks for both in every way there is."""
 
-    def __init__(self, wire: Wire, told: Told) -> None:
+    def __init__(self, wire: Wire, told: Told, timeout: float = 5) -> None:
         self._wire = wire
         self._told = told
+        self._timeout = timeout
         self._ids: list[str] = []
 
     def go_on(self, is_over: threading.Event) -> None:
@@ -170,7 +180,7 @@ class Client:
         """Start an orchestration and signal an entity."""
         instance_id = uuid.uuid4().hex
         request = pb.CreateInstanceRequest(instanceId=instance_id, name="o")
-        self._wire.call("StartInstance", request, timeout=5)
+        self._wire.call("StartInstance", request, timeout=self._timeout)
         self._ids.append(instance_id)
         state = pb.OrchestrationState(instanceId=instance_id)
         state.orchestrationStatus = pb.ORCHESTRATION_STATUS_PENDING
@@ -178,7 +188,7 @@ class Client:
         self._wire.call(
             "SignalEntity",
             pb.SignalEntityRequest(instanceId=random.choice(ENTITIES), name="add"),
-            timeout=5,
+            timeout=self._timeout,
         )
 
     def ask(self, rpc: str, instance_id: str) -> None:
@@ -198,7 +208,7 @@ class Client:
         found: set[str] = set()
         while True:
             request = pb.QueryInstancesRequest(query=query)
-            page = self._wire.call("QueryInstances", request, timeout=5)
+            page = self._wire.call("QueryInstances", request, timeout=self._timeout)
             for state in page.orchestrationState:
                 found.add(state.instanceId)
                 self._told.hear_instance(before, state)
@@ -212,7 +222,7 @@ class Client:
         """Ask for an instance's history."""
         before = self._told.snapshot()
         request = pb.StreamInstanceHistoryRequest(instanceId=instance_id)
-        chunks = self._wire.call("StreamInstanceHistory", request, timeout=5)
+        chunks = self._wire.call("StreamInstanceHistory", request, timeout=self._timeout)
         events = [event.SerializeToString() for chunk in chunks for event in chunk.events]
         self._told.hear_history(before, instance_id, events)
 
@@ -220,7 +230,7 @@ class Client:
         """Ask for an entity's count."""
         before = self._told.snapshot()
         request = pb.GetEntityRequest(instanceId=entity_id, includeState=True)
-        response = self._wire.call("GetEntity", request, timeout=5)
+        response = self._wire.call("GetEntity", request, timeout=self._timeout)
         count = int(response.entity.serializedState.value) if response.exists else 0
         self._told.hear_counter(before, entity_id, count)
 
@@ -228,8 +238,9 @@ class Client:
 class Worker:
     """Does all that there is to do. What it does twice it does differently."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, told: Told) -> None:
         self._wire = wire
+        self._told = told
 
     def go_on(self, is_over: threading.Event) -> None:
         """Work until it is over, for each emulator that comes."""
@@ -264,6 +275,9 @@ class Worker:
 
     def _next_actions(self, request: pb.OrchestratorRequest) -> list[pb.OrchestratorAction]:
         events = [*request.pastEvents, *request.newEvents]
+        for event in events:
+            if event.HasField("taskCompleted"):
+                self._told.hear_result(request.instanceId, event.taskCompleted.result.value)
         if any(event.HasField("taskCompleted") for event in events):
             return [completion(result=f'"{uuid.uuid4().hex}"')]
         if any(event.HasField("taskScheduled") for event in events):
@@ -301,7 +315,7 @@ def test_whatever_a_client_was_told_is_so_after_every_kill(
     emulator = ("-m", "dts_emulator", *ports, "--db-file", str(tmp_path / "told.db"))
     told, kills = Told(), 0
     with ExitStack() as stack:
-        stack.enter_context(at_work(free_port, Worker))
+        stack.enter_context(at_work(free_port, partial(Worker, told=told)))
         for _ in range(CLIENTS):
             stack.enter_context(at_work(free_port, partial(Client, told=told)))
         end = time.monotonic() + seconds
@@ -327,7 +341,7 @@ def test_whatever_a_client_was_told_is_so_after_every_kill(
 
 def check_all(wire: Wire, told: Told) -> None:
     """Ask for everything once more."""
-    client = Client(wire, told)
+    client = Client(wire, told, PATIENCE_SECONDS)
     client.query()
     for instance_id in told.histories:
         client.history(instance_id)
