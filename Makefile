@@ -15,10 +15,10 @@ STATE := $(if $(DB),--db-file '$(DB)')
 COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--exclude-newer '3 days' --annotation-style line --custom-compile-command 'make lock'
 
-.PHONY: help run up test chaos lint format lock fuzz bench screenshots clean
+.PHONY: help run up test test-rest test-all chaos lint format lock fuzz bench screenshots clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 run: .venv/run ## Run emulator, worker and client (N=10 items, TIMEOUT=seconds), then stop
 	@python run.py $(N) $(if $(TIMEOUT),--timeout $(TIMEOUT)) --workers $(WORKERS) $(STATE)
@@ -26,17 +26,23 @@ run: .venv/run ## Run emulator, worker and client (N=10 items, TIMEOUT=seconds),
 up: .venv/dev ## Keep an emulator (DB=file for its state) and WORKERS=1 workers running, and reload
 	@python run.py --up --workers $(WORKERS) $(STATE)
 
-# Much of the time is waiting. The tests start hundreds of programs: compile their modules once.
-test: export PYTHONDONTWRITEBYTECODE :=
-test: .venv/dev emulator/tests/node_modules ## Run the tests
-	pytest -n 8 $(PYTEST_ARGS)
-	cd emulator && pytest -n 8 $(PYTEST_ARGS)
+# Much of the time is waiting. The tests start many programs: compile their modules once.
+test test-rest test-all: export PYTHONDONTWRITEBYTECODE :=
+test: .venv/dev ## Run the tests that a change needs (under 90 seconds)
+	pytest -n 4 $(PYTEST_ARGS)
+	cd emulator && pytest -n 4 $(PYTEST_ARGS)
+
+test-rest: .venv/dev emulator/tests/node_modules ## Run all other tests
+	pytest -n 6 tests/rest $(PYTEST_ARGS)
+	cd emulator && pytest -n 6 tests/rest $(PYTEST_ARGS)
+
+test-all: test test-rest ## Run every test (under 5 minutes)
 
 fuzz: .venv/dev ## Attack the emulator with random calls (SECONDS=600)
 	cd emulator && FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/rest/fuzz
 
 chaos: .venv/dev ## Kill emulator, workers and clients at random for SECONDS=60
-	pytest -s --chaos-seconds $(or $(SECONDS),60) tests/system/test_chaos.py tests/system/test_long.py
+	pytest -s --chaos-seconds $(or $(SECONDS),60) tests/rest/test_chaos.py
 	cd emulator && pytest -s --chaos-seconds $(or $(SECONDS),60) tests/rest/test_told_chaos.py
 
 lint: .venv/dev ## Check style and types

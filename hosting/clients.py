@@ -209,6 +209,8 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
         try:
             yield
         except TimeoutError:
+            if client.get_orchestration_state(instance_id, fetch_payloads=False) is None:
+                self.output_of(client, None)
             hint = f" {PENDING}" if _is_pending(client, instance_id) else ""
             message = f"Still not completed after {self._timeout:g} s.{hint} {self.outcome()}"
             raise ClientError(Exit.TIMED_OUT, message) from None

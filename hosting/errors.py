@@ -21,7 +21,7 @@ SCHEDULER_ERRORS = (grpc.RpcError, AzureError, FileNotFoundError)
 # The scheduler may be starting, restarting or moving.
 PASSING = (StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED)
 
-MESSAGES = {
+MESSAGES: dict[StatusCode | str | None, str] = {
     StatusCode.UNAVAILABLE: "No scheduler answers at {endpoint} ({details}). {advice}",
     StatusCode.DEADLINE_EXCEEDED: "{endpoint} accepts connections but does not answer like a "
     "scheduler. Check ENDPOINT, and that the scheduler is not suspended.",
@@ -30,7 +30,7 @@ MESSAGES = {
     "({details}). Use an identity of the scheduler's tenant.",
     StatusCode.PERMISSION_DENIED: "Not authorised for {hub} ({details}). Give this identity the "
     "role 'Durable Task Data Contributor' on the task hub. A new role takes some minutes to work.",
-    "token": "No token for {hub}: {details}. Run 'az login', or use a managed identity.",
+    None: "No token for {hub}: {details}. Run 'az login', or use a managed identity.",
     # A sign in gRPC's message for a failed TLS handshake.
     "CERTIFICATE_VERIFY_FAILED": "Cannot connect safely to {endpoint}: its certificate is not "
     "trusted on this machine. If a proxy or a test has issued it, name its root: "
@@ -45,9 +45,10 @@ MESSAGES = {
 def explain(error: BaseException, scheduler: Scheduler) -> str:
     """Return what failed, why, and what to do."""
     code = code_of(error)
-    kind = _tls_failure(error) or code or ("token" if scheduler.is_secure else None)
+    kind = _tls_failure(error) or code
     name = code.name if code else type(error).__name__
-    template = MESSAGES.get(kind or "", f"The call to {{endpoint}} failed with {name}: {{details}}")
+    other = f"The call to {{endpoint}} failed with {name}: {{details}}"
+    template = MESSAGES.get(kind, other) if kind or scheduler.is_secure else other
     return template.format(
         endpoint=scheduler.endpoint,
         hub=f"task hub '{scheduler.task_hub}' at {scheduler.endpoint}",
@@ -87,10 +88,7 @@ def _tls_failure(error: BaseException) -> str | None:
 
 
 def why_it_failed(client: TaskHubGrpcClient, instance_id: str, failure: FailureDetails) -> str:
-    """Return the activity and the item that made an orchestration fail, and their error.
-
-    A failed sub-orchestration is followed one level down.
-    """
+    """Return the activity that failed, here or one level down, with its item and error."""
     step, error = None, describe(failure)
     with suppress(*SCHEDULER_ERRORS):  # Without the history, the error must do.
         step = _failed_step(client.get_orchestration_history(instance_id), error)

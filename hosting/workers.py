@@ -25,6 +25,7 @@ logger = logging.getLogger("worker")
 
 # For the work in progress after a signal: less than the 10 s that Docker gives.
 SHUTDOWN_SECONDS = 8.0
+MAX_PAYLOAD_BYTES = 1024 * 1024  # of an input or output: docs/azure.md
 
 
 @contextmanager
@@ -60,16 +61,12 @@ def worker_options(scheduler: Scheduler) -> dict[str, Any]:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     sdk_logger = logging.getLogger("durabletask")
     sdk_logger.filters = [SdkLog(scheduler)]
-    reconnection = GrpcWorkerResiliencyOptions(
+    resilience = GrpcWorkerResiliencyOptions(
         hello_timeout_seconds=5,
         reconnect_backoff_base_seconds=0.25,
         reconnect_backoff_cap_seconds=4,
     )
-    return {
-        "resiliency_options": reconnection,
-        "interceptors": [FailureLog()],
-        "logger": sdk_logger,
-    }
+    return {"resiliency_options": resilience, "interceptors": [FailureLog()], "logger": sdk_logger}
 
 
 class FailureLog(grpc.UnaryUnaryClientInterceptor):
@@ -79,6 +76,9 @@ class FailureLog(grpc.UnaryUnaryClientInterceptor):
         """Pass a call on."""
         if details.method.endswith("/CompleteOrchestratorTask"):
             for action in request.actions:
+                if (size := action.ByteSize()) > MAX_PAYLOAD_BYTES:
+                    size_error = f"PayloadTooLarge: an input or output has {size:,} bytes"
+                    logger.error(f"Orchestration {request.instanceId} failed: {size_error}")
                 if action.completeOrchestration.HasField("failureDetails"):
                     self._log(request.instanceId, action.completeOrchestration.failureDetails)
         return continuation(details, request)

@@ -1,1 +1,1 @@
-"""The tests: this folder mirrors the project, tests/system drives real processes."""
+"""The tests that a change needs; tests/rest has all others."""

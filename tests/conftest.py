@@ -5,22 +5,26 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
-from durabletask.azuremanaged.client import DurableTaskSchedulerClient
-from durabletask.client import OrchestrationState
-from scheduler import Scheduler
 
-import worker as sample
-from dts_emulator import Emulator
 from tests.processes import Program, running
+from tests.sample import Sample, sample_worker
 
-Run = Callable[..., OrchestrationState]
+if TYPE_CHECKING:  # The tests of the sample also run where emulator/ was deleted.
+    from dts_emulator import Emulator
 
-# So many tests share an emulator's process: to start one takes a second.
-HUBS_OF_AN_EMULATOR = 20
+NewTaskHub = Callable[..., dict[str, str]]
+
+NOT_RUN = {
+    "fast": "browser, Azure, tracing, packaging, README's commands and long ones: make test-rest",
+    "rest": "the tests that a change needs: make test",
+    "endpoint": "tests that need the emulator of this repository: make test-all",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Let the programs that tests start hear Ctrl-C.
+    """Let the programs that tests start receive Ctrl-C.
 
     A shell without job control starts a command in the background with SIGINT ignored, and all
     that the command starts inherits this.
@@ -43,11 +47,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take long; with --endpoint, run what is for any scheduler alone."""
-    for mark in ("browser", "slow"):
-        long = {item.path for item in items if item.get_closest_marker(mark)}
-        items.sort(key=lambda item: item.path not in long)
-    items.sort(key=lambda item: item.path.parent.name != "system")
+    """Begin with the files that take long; with --endpoint, run only tests for any scheduler."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
     if not config.getoption("--endpoint"):
         return
     chosen = [item for item in items if item.get_closest_marker("system")]
@@ -55,40 +57,59 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = chosen
 
 
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """End with what this tier does not run, and how to run it."""
+    is_rest = any("rest" in argument for argument in config.args)
+    tier = "endpoint" if config.getoption("--endpoint") else "rest" if is_rest else "fast"
+    terminalreporter.write_line(f"Not run: {NOT_RUN[tier]}")
+
+
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Give a fresh emulator in this process, on a free port."""
-    with Emulator() as emulator:
+    """Give a fresh emulator in this process, on a free port, without a dashboard."""
+    pytest.importorskip("dts_emulator", reason="there is no emulator/")
+    from dts_emulator import Emulator
+
+    with Emulator(check_determinism=True) as emulator:
         yield emulator
 
 
-def task_hubs_of_emulators() -> Generator[dict[str, str]]:
-    """Yield the variables that name a task hub nobody has used; an emulator has a few of them."""
-    names = [f"hub-{number}" for number in range(HUBS_OF_AN_EMULATOR)]
-    ports = ("--port", "0", "--dashboard-port", "0")
-    while True:
-        with running("-m", "dts_emulator", *ports, "--task-hubs", ",".join(names)) as program:
-            program.wait_for_line("Task hubs")
-            for name in names:
-                yield {"ENDPOINT": endpoint_of(program), "TASKHUB": name}
-
-
 @pytest.fixture(scope="session")
-def fresh_task_hubs() -> Iterator[Iterator[dict[str, str]]]:
-    """Give task hubs without end, for the tests that are each alone in theirs."""
-    hubs = task_hubs_of_emulators()
-    yield hubs
-    hubs.close()
+def new_task_hub(request: pytest.FixtureRequest) -> Iterator[NewTaskHub]:
+    """Give a function that returns the variables of a scheduler: --endpoint, or a new task hub.
+
+    Its argument says whether the emulator runs each turn of an orchestrator twice, to check that
+    it is deterministic: then each line of an orchestrator's log comes twice.
+    """
+    with ExitStack() as stack:
+        started: dict[bool, Emulator] = {}
+
+        def new(check_determinism: bool = True) -> dict[str, str]:
+            if endpoint := request.config.getoption("--endpoint"):
+                return {"ENDPOINT": endpoint, "TASKHUB": request.config.getoption("--taskhub")}
+            if check_determinism not in started:
+                pytest.importorskip("dts_emulator", reason="there is no emulator/")
+                from dts_emulator import Emulator
+
+                started[check_determinism] = stack.enter_context(
+                    Emulator(
+                        dashboard_port=0,
+                        dynamic_task_hubs=True,
+                        check_determinism=check_determinism,
+                    )
+                )
+            endpoint = started[check_determinism].endpoint
+            return {"ENDPOINT": endpoint, "TASKHUB": f"hub-{uuid.uuid4().hex[:8]}"}
+
+        yield new
 
 
 @pytest.fixture
-def scheduler(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Give the variables that name a running scheduler: --endpoint, or a fresh task hub."""
-    endpoint = request.config.getoption("--endpoint")
-    if endpoint:
-        return {"ENDPOINT": endpoint, "TASKHUB": request.config.getoption("--taskhub")}
-    hubs: Iterator[dict[str, str]] = request.getfixturevalue("fresh_task_hubs")
-    return next(hubs)
+def scheduler(new_task_hub: NewTaskHub) -> dict[str, str]:
+    """Give the variables that name a scheduler where only this test runs."""
+    return new_task_hub()
 
 
 @pytest.fixture
@@ -106,56 +127,22 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture
-def instant_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "MIN_WORK_SECONDS", 0.0)
-    monkeypatch.setattr(sample, "MAX_WORK_SECONDS", 0.0)
+@pytest.fixture(scope="module")
+def shared_sample() -> Iterator[Sample]:
+    """Give the sample's worker in this process, on an emulator that skips pauses."""
+    pytest.importorskip("dts_emulator", reason="there is no emulator/")
+    from dts_emulator import Emulator
+
+    with (
+        Emulator(skip_time=True, check_determinism=True) as emulator,
+        sample_worker(emulator.endpoint) as sample,
+    ):
+        yield sample
 
 
 @pytest.fixture
-def skipping(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    """Give a fresh emulator in this process that skips the time in which all wait.
-
-    It runs each turn twice to check determinism, unless the fixture's parameter is False.
-    """
-    with Emulator(
-        skip_time=True,
-        check_determinism=getattr(request, "param", True),
-        task_hubs=["default", "other"],
-    ) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def run(skipping: Emulator, instant_items: None, caplog: pytest.LogCaptureFixture) -> Run:
-    """Give a function that runs the orchestrator to its end on a worker of its own.
-
-    Nothing takes time: the delays between the attempts at an item are skipped.
-    """
+def sample(shared_sample: Sample, caplog: pytest.LogCaptureFixture) -> Sample:
+    """Give the module's worker, with the sample's own functions and a log of its own."""
     caplog.set_level(logging.INFO, logger="worker")
-    target = Scheduler(endpoint=skipping.endpoint)
-
-    def run_to_its_end(
-        work_items: Any, orchestrator: str = "fan_out_fan_in_orchestrator"
-    ) -> OrchestrationState:
-        with (
-            DurableTaskSchedulerClient(**target.connection()) as client,
-            sample.create_worker(target, concurrency=50) as started,
-        ):
-            started.start()
-            instance_id = client.schedule_new_orchestration(orchestrator, input=work_items)
-            state = client.wait_for_orchestration_completion(instance_id, timeout=60)
-            assert state is not None
-            return state
-
-    return run_to_its_end
-
-
-def endpoint_of(emulator: Program) -> str:
-    """Return the endpoint that an emulator's ready banner names."""
-    return next(line.split()[1] for line in emulator.stdout.splitlines() if " gRPC " in line)
-
-
-def dashboard_of(emulator: Program) -> str:
-    """Return the dashboard's address that an emulator's ready banner names."""
-    return next(line.split()[1] for line in emulator.stdout.splitlines() if " Dashboard " in line)
+    shared_sample.replaced.clear()
+    return shared_sample

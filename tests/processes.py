@@ -1,4 +1,4 @@
-"""Starts the project's programs as processes and waits for what they do."""
+"""Starts the project's programs as processes and waits for their output."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from hosting.scheduler import CONNECTION_STRINGS, MANAGED_IDENTITY
 
 PROJECT = Path(__file__).parent.parent
 
+# Nothing listens on this port: `discard` needs root, and is out of use.
+NO_SCHEDULER = "http://127.0.0.1:9"
+
 # Arguments that let an emulator take any ports that are free.
 FREE_PORTS = ("--port", "0", "--dashboard-port", "0")
 
-# A limit for anything that should take a moment, on a machine that is busy with other things.
+# A limit for anything that should take a moment, on a busy machine.
 PATIENCE_SECONDS = 60.0
 
 needs_signals = pytest.mark.skipif(
@@ -42,7 +45,7 @@ def wait_until(
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"After {seconds:g} seconds still not: {description}")
-        time.sleep(0.02)
+        time.sleep(0.02)  # The interval of polling.
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -53,7 +56,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a process left behind."""
+    """The exit status and output of a process that has ended."""
 
     status: int
     stdout: str
@@ -61,7 +64,7 @@ class Finished:
 
 
 class Program:
-    """A running process of the project; `stdout` and `stderr` hold what it has said so far."""
+    """A running process of the project; `stdout` and `stderr` hold its output so far."""
 
     def __init__(
         self,
@@ -101,14 +104,14 @@ class Program:
         return self._process.poll() is None
 
     def wait_for_line(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Return when the process has said `text`; fail if it ends without or takes too long."""
+        """Return when `text` is in the output; fail if the process ends or takes too long."""
         deadline = time.monotonic() + seconds
         while text not in self.stdout + self.stderr:
             if not self.is_running:
                 self.finish()
                 assert text in self.stdout + self.stderr, f"ended without '{text}': {self.stderr}"
             assert time.monotonic() < deadline, f"no '{text}' in {seconds:g} s: {self.stderr}"
-            time.sleep(0.02)
+            time.sleep(0.02)  # The interval of polling.
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process."""
@@ -140,11 +143,11 @@ class Program:
 
 
 def copy_sample(folder: Path) -> None:
-    """Copy into a folder what a user's own project starts from: all programs but the emulator."""
+    """Copy the sample, without emulator and tests, into a folder."""
     for path in PROJECT.glob("*.py"):
         shutil.copy(path, folder)
-    for room in ("hosting", "examples"):
-        shutil.copytree(PROJECT / room, folder / room)
+    for name in ("hosting", "examples"):
+        shutil.copytree(PROJECT / name, folder / name)
 
 
 @contextmanager
@@ -168,3 +171,20 @@ def run(
     """Run a program of the project to its end."""
     with running(*arguments, executable=executable, folder=folder, **variables) as program:
         return program.finish()
+
+
+def lines_of_trouble(program: Program | Finished) -> list[str]:
+    """Return the lines of a log that are no news: warnings, errors, usage, tracebacks."""
+    return [line for line in program.stderr.splitlines() if " INFO: " not in line]
+
+
+@contextmanager
+def emulator_process(port: int = 0, *arguments: str) -> Iterator[tuple[Program, str]]:
+    """Run an emulator as a process; give it with its endpoint once it is ready."""
+    ports = ("--port", str(port), "--dashboard-port", "0")
+    with running("-m", "dts_emulator", *ports, *arguments) as emulator:
+        emulator.wait_for_line("Task hubs")
+        yield (
+            emulator,
+            next(line.split()[1] for line in emulator.stdout.splitlines() if " gRPC " in line),
+        )

@@ -1,180 +1,128 @@
-"""What README says of messages, of files and of itself is so."""
+"""README and docs/: their links lead somewhere, and their symptoms are messages of the code."""
 
 from __future__ import annotations
 
-import logging
 import re
-import socket
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from durabletask.worker import TaskHubGrpcWorker
-from scheduler import ConfigurationError, Scheduler
 
-from dts_emulator import Emulator
-from dts_emulator.dashboard.web_server import NO_CONNECTION
-from dts_emulator.rpc.routing import too_many_streams
-from dts_emulator.store.writer import cannot_write
-from hosting.activities import register
-from hosting.errors import explain
-from tests.conftest import endpoint_of
-from tests.hosting.test_errors import call_error
-from tests.processes import FREE_PORTS, PROJECT, run, running
-from tests.system.test_outage import emulator_at, port_of
+from tests.processes import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-MAX_WORDS = 2050  # outside code
-NOBODY_LISTENS = "http://127.0.0.1:9"
+PAGES = [PROJECT / "README.md", PROJECT / "examples/README.md", *PROJECT.glob("docs/*.md")]
+MAX_WORDS = 1300  # outside code
+BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+needs_emulator = pytest.mark.skipif(
+    not (PROJECT / "emulator").is_dir(), reason="there is no emulator/"
+)
 
 
 def section(title: str) -> str:
-    """Return what stands below a heading of README."""
+    """Return the text below a heading of README."""
     return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def symptoms() -> list[str]:
-    """Return the messages in the first column of README's table."""
-    return re.findall(r"^\| `(.+?)` \|", section("When something is wrong"), re.MULTILINE)
+def block(title: str, *words: str) -> list[str]:
+    """Return the lines of the block in a section of README that has these words."""
+    (found,) = (each for each in BLOCK.findall(section(title)) if all(w in each for w in words))
+    return str(found).splitlines()
 
 
-def no_emulator() -> str:
-    client = run("client.py", "--timeout", "1", ENDPOINT=NOBODY_LISTENS)
-    return client.stderr.replace(NOBODY_LISTENS, "http://localhost:8080")
+def prose(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
-def port_in_use() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        emulator = run("-m", "dts_emulator", "--port", port, "--dashboard-port", "0")
-    return emulator.stderr.replace(port, "8080")
+def test_readme_stays_short() -> None:
+    assert len(prose(README).split()) <= MAX_WORDS
 
 
-def at_an_emulator(*clients: list[str], **variables: str) -> str:
-    """Return what clients say, one after the other, where no worker runs."""
-    said = ""
-    with emulator_at(0) as emulator:
-        for arguments in clients:
-            said += run("client.py", *arguments, ENDPOINT=endpoint_of(emulator), **variables).stderr
-    return said
+def test_readme_names_what_was_not_run_in_its_first_paragraph() -> None:
+    first = README.split("\n\n")[1]
+    assert "Nothing was run in Docker, in Azure or on Windows" in " ".join(first.split())
 
 
-def no_worker() -> str:
-    return at_an_emulator(["--timeout", "4"]).replace("after 4 s", "after 60 s")
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub forms them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading).strip().lower() for heading in headings]
+    return {heading.replace(" ", "-") for heading in plain}
 
 
-def unknown_task_hub() -> str:
-    return at_an_emulator([], TASKHUB="x")
+@needs_emulator
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", prose(page.read_text(encoding="utf-8")))
+    for link in links:
+        if "://" in link:
+            continue
+        file, _, anchor = "".join(link.split()).partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
 
 
-def id_in_use() -> str:
-    arguments = ["--instance-id", "x", "--timeout", "0.1"]
-    return at_an_emulator(arguments, arguments)
+@needs_emulator
+def test_the_table_of_files_lists_what_is_there() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", section("Files"), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert len(named) > 8
+    assert [name for name in named if not (PROJECT / name).exists()] == []
 
 
-def forgotten() -> str:
-    with emulator_at(0) as emulator:
-        endpoint = endpoint_of(emulator)
-        with running("client.py", ENDPOINT=endpoint) as client:
-            client.wait_for_line("Waiting for orchestration")
-            emulator.kill()
-            with emulator_at(port_of(endpoint)):
-                return client.finish().stderr
-
-
-def too_large() -> str:
-    code = (
-        "from hosting.clients import connect; from hosting.program import start\n"
-        "with connect(start('client'), 10) as client:\n"
-        "    client.schedule_new_orchestration('any', input='x' * 2_000_000)\n"
-    )
-    with emulator_at(0) as emulator:
-        return run("-c", code, ENDPOINT=endpoint_of(emulator)).stderr
-
-
-def failing_item() -> str:
-    code = (
-        "import sys, worker\n"
-        "def process_work_item(_, item): raise ValueError\n"
-        "worker.process_work_item = process_work_item\n"
-        "sys.exit(worker.main([]))"
-    )
-    with emulator_at(0) as emulator:
-        endpoint = endpoint_of(emulator)
-        with running("-c", code, ENDPOINT=endpoint) as worker:
-            with running("client.py", "7", ENDPOINT=endpoint):
-                worker.wait_for_line("failed for 7")
-            return worker.stderr
-
-
-def file_in_use() -> str:
-    with tempfile.TemporaryDirectory() as folder, Emulator(db_file=Path(folder) / "dev.db"):
-        return run("-m", "dts_emulator", "--db-file", f"{folder}/dev.db", *FREE_PORTS).stderr
-
-
-def async_activity() -> str:
-    async def process_work_item(_: object, item: int) -> int:
-        return item
-
-    with pytest.raises(ConfigurationError) as refused:
-        register(TaskHubGrpcWorker(), logging.getLogger(), [], [process_work_item])
-    return str(refused.value)
-
-
-SAID: dict[str, Callable[[], str]] = {
-    "No scheduler answers yet at http://localhost:8080": no_emulator,
-    "Port 8080 on 127.0.0.1 is in use": port_in_use,
-    "No worker has taken it yet": no_worker,
-    "The orchestration is still running after 60 s": no_worker,
-    "The scheduler no longer knows the orchestration": forgotten,
-    "Cannot use task hub 'x'": unknown_task_hub,
-    "The instance ID 'x' is in use": id_in_use,
-    "The scheduler does not take this input": too_large,
-    "Not authorised for task hub": lambda: explain(call_error("PERMISSION_DENIED"), Scheduler()),
-    "The endpoint must begin with http://": lambda: run("client.py", ENDPOINT="localhost").stderr,
-    "python3 is older than 3.10": lambda: (
-        (PROJECT / "Makefile").read_text(encoding="utf-8").replace("$(PYTHON)", "python3")
+# The symptoms in docs/troubleshooting.md: in which file of the code, and the fixed words there.
+EMULATOR = "emulator/dts_emulator"
+SYMPTOMS = {
+    "No module named 'durabletask'": "",
+    "No module named 'dts_emulator'": "",
+    "dts-emulator: command not found": "",
+    "NonDeterminismError": "",
+    "python3 is older than 3.10": "Makefile: is older than 3.10",
+    "No scheduler answers yet at http://localhost:8080": "hosting/clients.py: No scheduler answ",
+    "accepts connections but does not answer like a scheduler": "hosting/errors.py: accepts connec",
+    "No worker has taken it yet": "hosting/clients.py: No worker has taken it yet",
+    "Still not completed after 60 s": "hosting/clients.py: Still not completed after",
+    "no longer exists: it was purged": "hosting/clients.py: it was purged",
+    "Cannot use task hub 'x'": "hosting/errors.py: Cannot use",
+    "The instance ID 'x' is in use": "hosting/clients.py: ' is in use",
+    "Invalid endpoint": "hosting/scheduler.py: Invalid endpoint",
+    "Invalid connection string": "hosting/scheduler.py: Invalid connection string",
+    "needs https://": "hosting/scheduler.py: needs https://",
+    "process_work_item failed for 7": "hosting/errors.py: failed for",
+    "is an async function": "hosting/workers.py: is an async function",
+    "The scheduler does not accept this input": "hosting/clients.py: The scheduler does not accept",
+    "MAX_FAN_OUT": "hosting/errors.py: MAX_FAN_OUT",
+    "Port 8080 on 127.0.0.1 is in use": f"{EMULATOR}/server.py: is in use",
+    "is in use by another emulator": f"{EMULATOR}/store/file.py: is in use by another emulator",
+    "TurnTooLarge": f"{EMULATOR}/engine/turns.py: TurnTooLarge",
+    "The emulator cannot write to dev.db": f"{EMULATOR}/store/writer.py: The emulator cannot write",
+    "This emulator serves at most 1,000 streams simultaneously": (
+        f"{EMULATOR}/rpc/routing.py: This emulator serves at most"
     ),
-    "process_work_item failed for 7": failing_item,
-    "is in use by another emulator": file_in_use,
-    "The emulator cannot write to dev.db": lambda: cannot_write("dev.db", "disk is full"),
-    "This emulator serves at most 1,000 streams simultaneously": lambda: str(too_many_streams()),
-    "The dashboard accepts no connections at present": lambda: NO_CONNECTION,
-    "Invalid task hub name 'a/b'": lambda: (
-        run("-m", "dts_emulator", "--task-hubs", "a/b").stderr
+    "The dashboard accepts no connections at present": (
+        f"{EMULATOR}/dashboard/web_server.py: The dashboard accepts no connections at present"
     ),
-    "is an async function": async_activity,
+    "Invalid task hub name 'a/b'": f"{EMULATOR}/engine/ids.py: Invalid task hub name",
+    "InvalidRequest": f"{EMULATOR}/engine/turns.py: InvalidRequest",
 }
 
 
-@pytest.mark.parametrize("symptom", symptoms())
-def test_a_symptom_is_said_in_these_words(symptom: str) -> None:
-    assert symptom in SAID[symptom]()
+def test_every_symptom_is_a_message_of_the_code() -> None:
+    text = (PROJECT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (.*?) \|", text, re.MULTILINE)
+    quoted = {symptom for cell in cells for symptom in re.findall(r"`([^`]+)`", cell)}
+    assert quoted == set(SYMPTOMS)
+    for symptom, source in SYMPTOMS.items():
+        file, _, words = source.partition(": ")
+        if (PROJECT / file).is_file():
+            assert words in (PROJECT / file).read_text(encoding="utf-8"), symptom
+            assert words in symptom
 
 
-def test_the_table_of_symptoms_is_found() -> None:
-    assert set(symptoms()) == set(SAID)
-
-
-def test_readme_stays_short_and_leaves_azure_and_figures_to_their_own_files() -> None:
-    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    assert len(prose.split()) < MAX_WORDS
-    assert not re.search(r"^\s*az ", README, re.MULTILINE)
-    assert "items per second" not in README
-
-
-def test_every_file_that_readme_names_is_there() -> None:
-    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", README)
-    named = re.findall(r"^\| `([\w/]+(?:\.py)?)` \|", section("What to read first"), re.MULTILINE)
-    files = [name for name in (*links, *named) if "://" not in name]
-    assert len(files) > 10
-    assert [name for name in files if not (PROJECT / name).exists()] == []
-
-
-def test_the_examples_readme_shows_the_quickstarts_output_and_its_commands() -> None:
+def test_the_examples_page_names_programs_that_exist() -> None:
     text = (PROJECT / "examples" / "README.md").read_text(encoding="utf-8")
-    modules = re.findall(r"python -m (examples[.\w]+)", text)
-    assert len(set(modules)) == 4
+    modules = set(re.findall(r"python -m (examples[.\w]+)", text))
+    assert len(modules) == 4
     for module in modules:
         assert (PROJECT / (module.replace(".", "/") + ".py")).exists()

@@ -1,1 +1,0 @@
-"""The quickstart's other forms."""

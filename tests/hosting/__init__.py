@@ -1,1 +1,0 @@
-"""The rooms of hosting/, each on its own."""

@@ -1,0 +1,1 @@
+"""The tests that take long or need much: browser, Azure, packaging, chaos, other SDKs."""
