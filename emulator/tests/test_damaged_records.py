@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import urllib.error
 import urllib.request
@@ -57,15 +58,23 @@ def program(path: Path) -> Iterator[tuple[Emulator, TaskHubGrpcClient]]:
         yield emulator, client
 
 
-@pytest.fixture(params=[*DAMAGES.values()], ids=[*DAMAGES])
-def damaged(request: pytest.FixtureRequest, path: Path) -> Path:
-    """Give a state file with two ended instances; 'child' is damaged, 'whole' is not."""
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a state file with two ended instances."""
+    path = tmp_path_factory.mktemp("whole") / "dev.db"
     with program(path) as (_, client):
         for name in ("child", "whole"):
             client.schedule_new_orchestration(echoing, input=name, instance_id=name)
             assert output_of(client, name) == name
+    return path
+
+
+@pytest.fixture(params=DAMAGES)
+def damaged(request: pytest.FixtureRequest, whole: Path, path: Path) -> Path:
+    """Give a state file whose instance 'child' is damaged, and 'whole' is not."""
+    shutil.copy(whole, path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        assert connection.execute(request.param).rowcount
+        assert connection.execute(DAMAGES[request.param]).rowcount
     return path
 
 
@@ -77,24 +86,27 @@ def page_of(emulator: Emulator, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_a_run_that_names_it_replaces_it_and_completes(damaged: Path) -> None:
-    with program(damaged) as (_, client):
-        client.schedule_new_orchestration(parent, instance_id="parent")
-        assert output_of(client, "parent") == ["own", "again"]
-        assert output_of(client, "child") == "again"
-
-
-def test_a_client_that_asks_for_it_is_refused_with_the_reason(damaged: Path) -> None:
-    with program(damaged) as (_, client):
+def test_it_is_refused_with_the_reason_and_hides_no_other_until_a_run_replaces_it(
+    damaged: Path,
+) -> None:
+    with program(damaged) as (emulator, client):
         with pytest.raises(grpc.RpcError) as refused:
             client.get_orchestration_state("child", fetch_payloads=True)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert "state file" in str(refused.value.details())
         assert output_of(client, "whole") == "whole"
+        status, listed = page_of(emulator, "/taskhubs/default")
+        assert (status, "whole" in listed, "child" in listed) == (200, True, True)
+        assert page_of(emulator, "/taskhubs/default?tag=a")[0] == 200
+        status, own = page_of(emulator, "/taskhubs/default/instances/child")
+        assert (status, "state file" in own) == (503, True)
+        client.schedule_new_orchestration(parent, instance_id="parent")
+        assert output_of(client, "parent") == ["own", "again"]
+        assert output_of(client, "child") == "again"
 
 
 def test_it_can_be_purged(damaged: Path) -> None:
-    with program(damaged) as (_, client):
+    with Emulator(db_file=damaged) as emulator, new_client(emulator) as client:
         assert client.purge_orchestration("child").deleted_instance_count == 1
         assert client.get_orchestration_state("child") is None
         assert [one.instance_id for one in client.get_all_orchestration_states()] == ["whole"]
@@ -111,14 +123,11 @@ def test_the_list_page_shows_the_others_and_its_own_page_says_what_is_wrong(dama
         assert (status, "state file" in own) == (503, True)
 
 
-@pytest.mark.parametrize("damage", sorted(DAMAGES.keys() - {"history", "dispatch times"}))
-def test_the_list_page_names_a_record_whose_row_is_damaged(path: Path, damage: str) -> None:
-    with program(path) as (_, client):
-        client.schedule_new_orchestration(echoing, input="child", instance_id="child")
-        output_of(client, "child")
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(DAMAGES[damage])
-    with Emulator(db_file=path, dashboard_port=0) as emulator, new_client(emulator):
+@pytest.mark.parametrize(
+    "damaged", sorted(DAMAGES.keys() - {"history", "dispatch times"}), indirect=True
+)
+def test_the_list_page_names_a_record_whose_row_is_damaged(damaged: Path) -> None:
+    with Emulator(db_file=damaged, dashboard_port=0) as emulator:
         assert "damaged: " in page_of(emulator, "/taskhubs/default")[1]
 
 
