@@ -39,11 +39,11 @@ test-rest: .venv/dev emulator/tests/node_modules ## Run all other tests
 test-all: test test-rest ## Run every test (under 5 minutes)
 
 fuzz: .venv/dev ## Attack the emulator with random calls (SECONDS=600)
-	cd emulator && FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/fuzz
+	cd emulator && FUZZ_SECONDS=$(or $(SECONDS),60) pytest -q tests/rest/fuzz
 
 chaos: .venv/dev ## Kill emulator, workers and clients at random for SECONDS=60
 	pytest -s --chaos-seconds $(or $(SECONDS),60) tests/rest/test_chaos.py
-	cd emulator && pytest -s --chaos-seconds $(or $(SECONDS),60) tests/test_told_chaos.py
+	cd emulator && pytest -s --chaos-seconds $(or $(SECONDS),60) tests/rest/test_told_chaos.py
 
 lint: .venv/dev ## Check style and types
 	ruff check .

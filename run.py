@@ -69,7 +69,7 @@ def run_client(emulator: Emulator, workers: list[Any], args: argparse.Namespace)
     finally:
         client.kill()
     if client.returncode is None:
-        more = f"Allow more: make run N={args.number_of_items} TIMEOUT={4 * limit:g}"
+        more = f"Allow more time: make run N={args.number_of_items} TIMEOUT={4 * limit:g}"
         logger.error(f"Not completed after {limit:g} s. {more}")
         return 3
     logger.info("To see runs in the dashboard, keep emulator and worker running: make up")

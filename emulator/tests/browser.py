@@ -18,7 +18,7 @@ CHROMIUM = next(
 )
 
 needs_chromium = [
-    pytest.mark.browser,
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
 ]
 """The marks of every test that opens a page."""

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from durabletask.client import TaskHubGrpcClient
+from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
-from tests.caller import Caller
-from tests.wire import wire_to
+from dts_emulator.hub.task_hub import TaskHub
+from tests.programs import functions_of, program_of
+from tests.wire import Wire, wire_to
+
+REST = Path(__file__).parent / "rest"
+IN_REST = "browsers, accessibility, other SDKs, packages, README, terminals, chaos, fuzz, long runs"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,16 +40,45 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the second tier out, unless its folder is named or a scheduler is."""
+    is_asked_for = config.getoption("--endpoint") or any(map(_is_in_rest, config.args))
+    return True if collection_path == REST and not is_asked_for else None
+
+
+def _is_in_rest(argument: str) -> bool:
+    path = Path(argument.partition("::")[0]).resolve()
+    return REST in (path, *path.parents)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that take long; with --endpoint, run only the system tests."""
-    for mark in ("browser", "slow"):
-        long = {item.path for item in items if item.get_closest_marker(mark)}
-        items.sort(key=lambda item: item.path not in long)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
     if not config.getoption("--endpoint"):
         return
     chosen = [item for item in items if item.get_closest_marker("system")]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say in one line what a tier has not run, and how to run it."""
+    if config.getoption("--endpoint"):
+        return
+    parts = []
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        parts.append(f"Not run: {IN_REST}. To run them: pytest tests/rest.")
+    elif [Path(argument).resolve() for argument in config.args] == [REST]:
+        parts.append("Not run: the tests beside tests/rest. To run them: pytest.")
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    parts += [
+        f"{count} {reason[0].lower()}{reason[1:]}." for reason, count in sorted(reasons.items())
+    ]
+    if parts:
+        terminalreporter.write_line(" ".join(parts))
 
 
 @pytest.fixture
@@ -53,10 +89,24 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
+def hub(emulator: Emulator) -> TaskHub:
+    """Give the default task hub of a fresh emulator."""
+    return emulator.hubs["default"]
+
+
+@pytest.fixture
 def skipping() -> Iterator[Emulator]:
     """Give a fresh emulator in this process that skips the time in which everything waits."""
     with Emulator(skip_time=True, task_hubs=["default", "other"]) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="module")
+def client(request: pytest.FixtureRequest) -> Iterator[TaskHubGrpcClient]:
+    """Give a client of an emulator whose worker knows the orchestrators of the test's module."""
+    functions = functions_of(request.module.__name__)
+    with Emulator() as emulator, program_of(emulator, *functions) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +128,17 @@ def scheduler(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture
-def caller(emulator: Emulator) -> Iterator[Caller]:
-    """Give a caller of RPCs, connected to a fresh emulator."""
+def wire(emulator: Emulator) -> Iterator[Wire]:
+    """Give a connection to a fresh emulator, for calls as a program of any language makes them."""
     with wire_to(emulator) as wire:
-        yield Caller(wire)
+        yield wire
+
+
+@pytest.fixture
+def items(wire: Wire) -> Iterator[Iterator[pb.WorkItem]]:
+    """Give what a worker on this connection is sent."""
+    with wire.working() as items:
+        yield items
 
 
 @pytest.fixture

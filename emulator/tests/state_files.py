@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import TaskHubGrpcClient
 
+from dts_emulator import Emulator
+from dts_emulator.store.file import FileError
 from tests.processes import FREE_PORTS, Program, endpoint_of, running
 
 
@@ -32,10 +35,7 @@ def client_of(program: Program) -> Iterator[TaskHubGrpcClient]:
 
 
 def refusal(path: Path) -> str:
-    """Return what an emulator says that cannot use its file; it ends with the status 2."""
-    with running("-m", "dts_emulator", *FREE_PORTS, "--db-file", str(path)) as program:
-        finished = program.finish()
-    assert finished.status == 2
-    assert finished.stdout == ""
-    assert len(finished.stderr.splitlines()) == 1
-    return finished.stderr
+    """Return why an emulator in this process cannot use its file."""
+    with pytest.raises(FileError) as refused:
+        Emulator(db_file=path).start()
+    return str(refused.value)

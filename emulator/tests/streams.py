@@ -9,7 +9,7 @@ from dts_emulator.hub.leases import Kind, WorkerStream, WorkItem
 GRACE = 5.0
 
 
-def worker_stream_from(limit: int = 1000, *, names: set[str] | None = None) -> WorkerStream:
+def new_stream(limit: int = 1000, *, names: set[str] | None = None) -> WorkerStream:
     """Return a stream that holds at most `limit` items of each kind, of `names` or of any."""
     return WorkerStream(
         limits=dict.fromkeys(Kind, limit),

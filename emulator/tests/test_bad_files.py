@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import sys
 import urllib.request
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 
 from dts_emulator import Emulator
 from dts_emulator.store.file import MIGRATIONS, FileError, StateFile
-from tests.processes import Program, dashboard_of, wait_until
+from tests.processes import FREE_PORTS, Program, dashboard_of, run, wait_until
 from tests.programs import (
     new_client,
 )
@@ -42,22 +41,18 @@ def hard_link(path: Path) -> Path:
 
 def without_other_files(path: Path) -> Path:
     """Remove what a user may take for left-overs of an emulator that was killed."""
-    for file in path.parent.iterdir():
-        if file != path:
-            file.unlink()
+    for file in path.parent.glob("dev.db-*"):
+        file.unlink()
     return path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes and links no open files")
-@pytest.mark.parametrize("also_named", [lambda path: path, symbolic_link, hard_link])
-@pytest.mark.parametrize("prepared", [lambda path: path, without_other_files])
-def test_a_file_in_use_is_refused_under_any_name_with_the_process_that_uses_it(
-    path: Path, also_named: Callable[[Path], Path], prepared: Callable[[Path], Path]
-) -> None:
+def test_a_file_in_use_is_refused_under_any_name_with_the_process_that_uses_it(path: Path) -> None:
     with emulator_of(path) as program:
-        name = also_named(prepared(path))
-        said = refusal(name)
-        assert f"'{name}' is in use by another emulator (process {program.pid})" in said
+        for prepare in (lambda path: path, symbolic_link, hard_link, without_other_files):
+            name = prepare(path)
+            said = refusal(name)
+            assert f"'{name}' is in use by another emulator (process {program.pid})" in said
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows links no open files")
@@ -166,8 +161,11 @@ def test_a_file_that_cannot_be_used_is_refused_and_left_as_it_is(
     assert (path.read_bytes() if path.is_file() else b"") == before
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    said = refusal(tmp_path / "missing" / "dev.db")
+def test_a_folder_that_is_missing_is_named_in_one_line_with_status_2(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing" / "dev.db")
+    finished = run("-m", "dts_emulator", *FREE_PORTS, "--db-file", missing)
+    assert (finished.status, finished.stdout) == (2, "")
+    (said,) = finished.stderr.splitlines()
     assert f"The folder '{tmp_path / 'missing'}' of the state file does not exist" in said
 
 

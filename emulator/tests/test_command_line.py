@@ -1,30 +1,171 @@
-"""The emulator's command line, as a real process."""
+"""The emulator's command line: arguments and variables in this process, signals in another."""
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import socket
 import time
 import urllib.error
 import urllib.request
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 
-from dts_emulator import __version__
+from dts_emulator import Emulator, PortError, __main__, __version__
+from dts_emulator.engine.errors import InvalidError
 from tests.processes import FREE_PORTS, Program, dashboard_of, endpoint_of, run, running
 
-
-def emulator(*arguments: str, **variables: str) -> AbstractContextManager[Program]:
-    """Run an emulator on free ports for the length of a block."""
-    return running("-m", "dts_emulator", *FREE_PORTS, *arguments, **variables)
+Given = Callable[..., dict[str, Any]]
 
 
-def hubs_of(program: Program) -> str:
-    """Return the task hubs that the ready banner names."""
-    program.wait_for_line("Task hubs")
-    return program.stdout.split("Task hubs")[1].strip()
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Given:
+    """Give a function that runs the command and returns what it makes an emulator of.
+
+    The emulator finds its port taken. This process keeps its handlers of signals, its limits and
+    its way of being scheduled.
+    """
+
+    class Recorded:
+        def __init__(self, **options: Any) -> None:
+            self.options.update(options)
+
+        def start(self) -> None:
+            raise PortError("Port 1 is in use")
+
+        options: dict[str, Any] = {}  # noqa: RUF012, new for each test
+
+    def run_command(*arguments: str, **variables: str) -> dict[str, Any]:
+        for name in ("DTS_TASK_HUB_NAMES", "DTS_USE_DYNAMIC_TASK_HUBS"):
+            monkeypatch.setenv(name, variables.get(name, ""))
+        assert __main__.main(arguments) == 2
+        return Recorded.options
+
+    monkeypatch.setattr(__main__, "Emulator", Recorded)
+    monkeypatch.setattr("dts_emulator.process.raise_file_limit", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *_: None, raising=False)
+    return run_command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "expected"),
+    [
+        ([], "", ["default"]),
+        ([], "blue,green", ["blue", "green"]),
+        (["--task-hubs", "red"], "blue,green", ["red"]),
+        (["--task-hubs", "red, red,black"], "", ["red", "black"]),
+    ],
+    ids=["neither", "the variable", "the flag wins", "names are cleaned"],
+)
+def test_task_hubs_come_from_the_flag_or_the_variable(
+    given: Given, arguments: list[str], variable: str, expected: list[str]
+) -> None:
+    assert given(*arguments, DTS_TASK_HUB_NAMES=variable)["task_hubs"] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "expected"),
+    [
+        ([], "true", True),
+        ([], "False", False),
+        (["--dynamic-task-hubs"], "", True),
+        (["--no-dynamic-task-hubs"], "True", False),
+    ],
+    ids=["the variable", "false", "the flag", "the flag wins"],
+)
+def test_calls_may_create_task_hubs_if_the_flag_or_the_variable_says_so(
+    given: Given, arguments: list[str], variable: str, expected: bool
+) -> None:
+    found = given(*arguments, DTS_USE_DYNAMIC_TASK_HUBS=variable)
+    assert found["dynamic_task_hubs"] is expected
+
+
+def test_options_are_those_of_an_emulator(given: Given) -> None:
+    options = {
+        "host": "127.0.0.2",
+        "port": 1,
+        "dashboard_port": 2,
+        "lease_grace": 0.5,
+        "max_payload_bytes": 7,
+        "db_file": "dev.db",
+    }
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    found = given(*arguments, "--dashboard-read-only", "--check-determinism")
+    assert options.items() <= found.items()
+    assert found["dashboard_read_only"]
+    assert found["check_determinism"]
+
+
+@pytest.mark.parametrize(("host", "warns"), [("0.0.0.0", True), ("::1", False)])
+def test_another_host_brings_a_warning(
+    given: Given, caplog: pytest.LogCaptureFixture, host: str, warns: bool
+) -> None:
+    with caplog.at_level(logging.WARNING, "emulator"):
+        given("--host", host)
+    assert ("without authentication" in caplog.text) == warns
+
+
+WRONG = [
+    ("--port", "http"),
+    ("--port", "65536"),
+    ("--port", "٣"),
+    ("--dashboard-port", "-1"),
+    ("--dashboard-port", "²"),
+    ("--task-hubs", "a,,b"),
+    ("--task-hubs", "a/b"),
+    ("--task-hubs", "a\nforged line"),
+    ("--lease-grace", "-1"),
+    ("--lease-grace", "nan"),
+    ("--lease-grace", "٣"),
+    ("--lease-grace", "1_0"),
+    ("--max-payload-bytes", "1MB"),
+    ("--max-payload-bytes", "9" * 5000),
+    ("--log-level", "loud"),
+    ("--unknown", "x"),
+    ("DTS_TASK_HUB_NAMES", "a,,b"),
+    ("DTS_TASK_HUB_NAMES", "größe"),
+    ("DTS_USE_DYNAMIC_TASK_HUBS", "yes"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda text: ascii(text)[:30])
+def test_a_wrong_argument_or_variable_is_explained_with_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    if name.isupper():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        __main__.main([] if name.isupper() else [f"{name}={value}"])
+    output = capsys.readouterr()
+    assert ended.value.code == 2
+    assert output.out == ""
+    assert "error: " in output.err
+    assert name in output.err or name == "DTS_TASK_HUB_NAMES"
+    assert not any(line.startswith("forged") for line in output.err.splitlines())
+
+
+BAD_NAMES = ["a/b", "x.json", "", "größe", "a\nb", ".", "..", ".hidden", "a b", "x" * 65, "a%2Fb"]
+
+
+def test_a_task_hub_that_has_no_page_or_cannot_be_called_is_refused() -> None:
+    for name in BAD_NAMES:
+        with pytest.raises(InvalidError, match="task hub name"):
+            Emulator(task_hubs=[name])
+
+
+def test_the_version_names_the_project_and_the_sdk(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{__version__} (durabletask {version('durabletask')})\n"
+
+
+# As a process
 
 
 def health_of(program: Program) -> int | None:
@@ -38,29 +179,27 @@ def health_of(program: Program) -> int | None:
         return None
 
 
-def test_the_banner_names_both_addresses_and_the_task_hubs() -> None:
-    with emulator() as program:
-        assert hubs_of(program) == "default"
+def test_a_banner_tells_that_it_is_ready_and_ctrl_c_ends_it_quietly() -> None:
+    with running("-m", "dts_emulator", *FREE_PORTS, "--dynamic-task-hubs") as program:
+        program.wait_for_line("Task hubs")
+        assert program.stdout.splitlines() == [
+            "Durable Task Scheduler emulator (stand-in) is ready",
+            f"  gRPC       {endpoint_of(program)}",
+            f"  Dashboard  {dashboard_of(program)}",
+            "  State      in memory, lost when the emulator stops",
+            "  Task hubs  default, and those that calls name",
+        ]
         assert endpoint_of(program).startswith("http://127.0.0.1:")
-        assert program.stdout.startswith("Durable Task Scheduler emulator (stand-in) is ready\n")
         assert health_of(program) == 200
         assert program.stderr == ""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_within_5_seconds(number: signal.Signals) -> None:
-    with emulator() as program:
-        program.wait_for_line("Task hubs")
-        begin = time.monotonic()
-        program.send(number)
+        program.send(signal.SIGINT)
         finished = program.finish()
-        assert time.monotonic() - begin < 5
     assert finished.status == 0
     assert "Traceback" not in finished.stderr
 
 
-def test_a_signal_ends_it_while_a_worker_is_connected() -> None:
-    with emulator() as program:
+def test_a_signal_ends_it_within_5_seconds_while_a_worker_is_connected() -> None:
+    with running("-m", "dts_emulator", *FREE_PORTS) as program:
         program.wait_for_line("Task hubs")
         with running("-m", "tests.fan_out_worker", ENDPOINT=endpoint_of(program)) as worker:
             worker.wait_for_line("Successfully connected")
@@ -71,114 +210,10 @@ def test_a_signal_ends_it_while_a_worker_is_connected() -> None:
     assert finished.status == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "variable", "expected"),
-    [
-        ([], "blue,green", "blue, green"),
-        (["--task-hubs", "red"], "blue,green", "red"),
-        (["--task-hubs", "red, red,black"], "", "red, black"),
-    ],
-    ids=["the variable", "the flag wins", "names are cleaned"],
-)
-def test_task_hubs_come_from_the_flag_or_the_variable(
-    arguments: list[str], variable: str, expected: str
-) -> None:
-    with emulator(*arguments, DTS_TASK_HUB_NAMES=variable) as program:
-        assert hubs_of(program) == expected
-
-
-@pytest.mark.parametrize(
-    ("arguments", "variable", "expected"),
-    [
-        ([], "true", "default, and those that calls name"),
-        ([], "False", "default"),
-        (["--dynamic-task-hubs"], "", "default, and those that calls name"),
-        (["--no-dynamic-task-hubs"], "True", "default"),
-    ],
-    ids=["the variable", "false", "the flag", "the flag wins"],
-)
-def test_calls_may_create_task_hubs_if_the_flag_or_the_variable_says_so(
-    arguments: list[str], variable: str, expected: str
-) -> None:
-    with emulator(*arguments, DTS_USE_DYNAMIC_TASK_HUBS=variable) as program:
-        assert hubs_of(program) == expected
-
-
-def test_a_variable_that_is_neither_true_nor_false_is_one_line_and_status_2() -> None:
-    finished = run("-m", "dts_emulator", *FREE_PORTS, DTS_USE_DYNAMIC_TASK_HUBS="yes")
-    assert finished.status == 2
-    assert finished.stderr.splitlines()[-1].endswith(
-        "DTS_USE_DYNAMIC_TASK_HUBS is 'yes': set it to true or false"
-    )
-
-
-def test_another_host_brings_a_warning() -> None:
-    with emulator("--host", "0.0.0.0") as program:
-        program.wait_for_line("Task hubs")
-        assert "without authentication" in program.stderr
-
-
-@pytest.mark.parametrize("flag", ["--port", "--dashboard-port"])
-def test_a_port_in_use_is_one_line_and_status_2(flag: str) -> None:
+def test_a_port_in_use_is_one_line_and_status_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        finished = run("-m", "dts_emulator", *FREE_PORTS, flag, str(port))
-    assert finished.status == 2
-    assert finished.stdout == ""
+        finished = run("-m", "dts_emulator", "--port", "0", "--dashboard-port", str(port))
+    assert (finished.status, finished.stdout) == (2, "")
     assert len(finished.stderr.splitlines()) == 1
     assert f"Port {port} on 127.0.0.1 is in use" in finished.stderr
-
-
-def test_a_host_that_is_not_this_machine_is_status_2() -> None:
-    finished = run("-m", "dts_emulator", *FREE_PORTS, "--host", "192.0.2.1")
-    assert finished.status == 2
-    assert "on 192.0.2.1 is in use or not allowed" in finished.stderr
-    assert "Traceback" not in finished.stderr
-
-
-def test_the_version_names_the_project_and_the_sdk() -> None:
-    finished = run("-m", "dts_emulator", "--version")
-    assert finished.status == 0
-    assert finished.stdout == f"{__version__} (durabletask {version('durabletask')})\n"
-
-
-def test_the_help_names_every_option() -> None:
-    finished = run("-m", "dts_emulator", "--help", COLUMNS="200")
-    assert finished.status == 0
-    for option in (
-        "host",
-        "port",
-        "dashboard-port",
-        "task-hubs",
-        "dynamic-task-hubs",
-        "lease-grace",
-        "version",
-    ):
-        assert f"--{option}" in finished.stdout
-
-
-@pytest.mark.parametrize(
-    ("flag", "value"),
-    [
-        ("--port", "http"),
-        ("--port", "65536"),
-        ("--dashboard-port", "-1"),
-        ("--task-hubs", "a,,b"),
-        ("--lease-grace", "-1"),
-        ("--lease-grace", "nan"),
-        ("--max-payload-bytes", "1MB"),
-        ("--log-level", "loud"),
-        ("--unknown", "x"),
-    ],
-)
-def test_a_wrong_value_is_explained_with_status_2(flag: str, value: str) -> None:
-    finished = run("-m", "dts_emulator", f"{flag}={value}")
-    assert finished.status == 2
-    assert flag in finished.stderr
-    assert "Traceback" not in finished.stderr
-
-
-def test_a_wrong_variable_is_explained_with_status_2() -> None:
-    finished = run("-m", "dts_emulator", DTS_TASK_HUB_NAMES="a,,b")
-    assert finished.status == 2
-    assert "'a,,b' contains an empty task hub name" in finished.stderr

@@ -105,7 +105,7 @@ def program(path: Path) -> Iterator[tuple[Emulator, TaskHubGrpcClient]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a state file with two ended instances, not to be changed."""
+    """Give a state file with two ended instances."""
     path = tmp_path_factory.mktemp("whole") / "dev.db"
     with program(path) as (_, client):
         for name in ("child", "whole"):
@@ -114,12 +114,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=[*DAMAGES.values()], ids=[*DAMAGES])
+@pytest.fixture(params=DAMAGES)
 def damaged(request: pytest.FixtureRequest, whole: Path, path: Path) -> Path:
-    """Give a state file with two ended instances; 'child' is damaged, 'whole' is not."""
+    """Give a state file whose instance 'child' is damaged, and 'whole' is not."""
     shutil.copy(whole, path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        assert connection.execute(request.param).rowcount
+        assert connection.execute(DAMAGES[request.param]).rowcount
     return path
 
 
@@ -131,24 +131,27 @@ def page_of(emulator: Emulator, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_a_run_that_names_it_replaces_it_and_completes(damaged: Path) -> None:
-    with program(damaged) as (_, client):
-        client.schedule_new_orchestration(parent, instance_id="parent")
-        assert output_of(client, "parent") == ["own", "again"]
-        assert output_of(client, "child") == "again"
-
-
-def test_a_client_that_asks_for_it_is_refused_with_the_reason(damaged: Path) -> None:
-    with program(damaged) as (_, client):
+def test_it_is_refused_with_the_reason_and_hides_no_other_until_a_run_replaces_it(
+    damaged: Path,
+) -> None:
+    with program(damaged) as (emulator, client):
         with pytest.raises(grpc.RpcError) as refused:
             client.get_orchestration_state("child", fetch_payloads=True)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert "state file" in str(refused.value.details())
         assert output_of(client, "whole") == "whole"
+        status, listed = page_of(emulator, "/taskhubs/default")
+        assert (status, "whole" in listed, "child" in listed) == (200, True, True)
+        assert page_of(emulator, "/taskhubs/default?tag=a")[0] == 200
+        status, own = page_of(emulator, "/taskhubs/default/instances/child")
+        assert (status, "state file" in own) == (503, True)
+        client.schedule_new_orchestration(parent, instance_id="parent")
+        assert output_of(client, "parent") == ["own", "again"]
+        assert output_of(client, "child") == "again"
 
 
 def test_it_can_be_purged(damaged: Path) -> None:
-    with program(damaged) as (_, client):
+    with Emulator(db_file=damaged) as emulator, new_client(emulator) as client:
         assert client.purge_orchestration("child").deleted_instance_count == 1
         assert client.get_orchestration_state("child") is None
         assert [one.instance_id for one in client.get_all_orchestration_states()] == ["whole"]

@@ -13,8 +13,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
 
 from dts_emulator import Emulator
+from tests.actions import completion
 from tests.processes import wait_until
-from tests.wire import Wire, answer, completed, start, wire_to, work_items_of
+from tests.wire import Wire, wire_to
 
 HEADER = "dts-dashboard-port"
 WAITS = ["WaitForInstanceStart", "WaitForInstanceCompletion"]
@@ -24,12 +25,6 @@ WAITS = ["WaitForInstanceStart", "WaitForInstanceCompletion"]
 def emulator() -> Iterator[Emulator]:
     with Emulator(dashboard_port=0) as emulator:
         yield emulator
-
-
-@pytest.fixture
-def wire(emulator: Emulator) -> Iterator[Wire]:
-    with wire_to(emulator) as wire:
-        yield wire
 
 
 def port_in(call: Any) -> Any:
@@ -63,13 +58,13 @@ REFUSED_CALLS = {
 
 @pytest.mark.parametrize("rpc", CALLS)
 def test_an_answer_names_the_dashboards_port(rpc: str, emulator: Emulator, wire: Wire) -> None:
-    start(wire, "id")
+    wire.start("id")
     assert port_in(wire.later(rpc, CALLS[rpc])) == str(emulator.dashboard_port)
 
 
 @pytest.mark.parametrize("rpc", REFUSED_CALLS)
 def test_a_refusal_names_it_too(rpc: str, emulator: Emulator, wire: Wire) -> None:
-    start(wire, "id")
+    wire.start("id")
     request, code = REFUSED_CALLS[rpc]
     call = wire.later(rpc, request)
     assert port_in(call) == str(emulator.dashboard_port)
@@ -78,10 +73,10 @@ def test_a_refusal_names_it_too(rpc: str, emulator: Emulator, wire: Wire) -> Non
 
 @pytest.mark.parametrize("rpc", WAITS)
 def test_a_wait_that_was_answered_later_names_it(rpc: str, emulator: Emulator, wire: Wire) -> None:
-    start(wire, "id")
+    wire.start("id")
     call = wire.later(rpc, asked_for("id"))
-    with work_items_of(wire) as items:
-        answer(wire, next(items), completed())
+    with wire.working() as items:
+        wire.answer(next(items), completion())
     assert port_in(call) == str(emulator.dashboard_port)
     assert call.code() is grpc.StatusCode.OK
 
@@ -95,7 +90,7 @@ def test_an_unknown_task_hub_is_refused_with_it(emulator: Emulator) -> None:
 
 def test_a_stopping_emulator_sends_no_header_so_that_grpc_may_repeat_a_wait() -> None:
     with Emulator(dashboard_port=0) as emulator, wire_to(emulator) as wire:
-        start(wire, "id")
+        wire.start("id")
         call = wire.later("WaitForInstanceCompletion", asked_for("id"))
         wait_until(lambda: len(emulator.hubs["default"].waiters), "the client waits")
         emulator.stop()
@@ -134,12 +129,12 @@ def retrying(port: int) -> Iterator[Wire]:
 
 def test_grpc_repeats_a_wait_on_an_emulator_that_restarts(path: Any) -> None:
     with Emulator(dashboard_port=0, db_file=path) as emulator, retrying(emulator.port) as wire:
-        start(wire, "id")
+        wire.start("id")
         call = wire.later("WaitForInstanceCompletion", asked_for("id"))
         wait_until(lambda: len(emulator.hubs["default"].waiters), "the client waits")
         emulator.stop()
         emulator.start()
         wait_until(lambda: len(emulator.hubs["default"].waiters), "the client waits again")
-        with work_items_of(wire) as items:
-            answer(wire, next(items), completed())
+        with wire.working() as items:
+            wire.answer(next(items), completion())
         assert port_in(call) == str(emulator.dashboard_port)

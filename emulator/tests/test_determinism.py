@@ -18,9 +18,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
 from tests import parts
-from tests.caller import Caller, activity, ended
+from tests.actions import activity, completion
 from tests.programs import end_of, functions_of, program_of
-from tests.wire import wire_to
+from tests.wire import Wire, wire_to
 
 Context = task.OrchestrationContext
 
@@ -146,17 +146,17 @@ def test_a_rewind_is_no_run_of_the_orchestrator(client: TaskHubGrpcClient) -> No
 
 
 @pytest.fixture
-def checked() -> Iterator[Caller]:
+def checked() -> Iterator[Wire]:
     """Give a caller of an emulator that checks determinism."""
     with Emulator(check_determinism=True) as emulator, wire_to(emulator) as wire:
-        yield Caller(wire)
+        yield wire
 
 
 def kinds(item: pb.WorkItem) -> list[str]:
     return [str(e.WhichOneof("eventType")) for e in item.orchestratorRequest.newEvents]
 
 
-def test_the_second_run_gets_what_the_first_one_got(checked: Caller) -> None:
+def test_the_second_run_gets_what_the_first_one_got(checked: Wire) -> None:
     checked.start()
     work = checked.work()
     first = next(work)
@@ -171,24 +171,24 @@ def test_the_second_run_gets_what_the_first_one_got(checked: Caller) -> None:
     later = [next(work), next(work)]
     turn = next(one for one in later if one.HasField("orchestratorRequest"))
     assert kinds(turn) == ["orchestratorStarted", "eventRaised"]
-    checked.answer(turn, ended())
-    checked.answer(next(work), ended())
+    checked.answer(turn, completion())
+    checked.answer(next(work), completion())
     assert checked.state().orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
 
 
-def test_a_second_run_that_is_given_back_runs_again(checked: Caller) -> None:
+def test_a_second_run_that_is_given_back_runs_again(checked: Wire) -> None:
     checked.start()
     work = checked.work()
-    checked.answer(next(work), ended())
+    checked.answer(next(work), completion())
     token = next(work).completionToken
     request = pb.AbandonOrchestrationTaskRequest(completionToken=token)
     checked.call("AbandonTaskOrchestratorWorkItem", request)
-    checked.answer(next(work), ended())
+    checked.answer(next(work), completion())
     assert checked.state().orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
 
 
-def test_without_the_check_a_turn_runs_once(caller: Caller) -> None:
-    caller.start()
-    work = caller.work()
-    caller.answer(next(work), ended())
-    assert caller.state().orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
+def test_without_the_check_a_turn_runs_once(wire: Wire) -> None:
+    wire.start()
+    work = wire.work()
+    wire.answer(next(work), completion())
+    assert wire.state().orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED

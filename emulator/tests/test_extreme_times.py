@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,7 +13,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dts_emulator import Emulator
 from dts_emulator.engine.events import SECOND, nanoseconds
 from dts_emulator.hub.skipping_clock import LATEST
-from tests.wire import Wire, completed, start, state_of, wire_to, work_items_of
+from tests.actions import completion
+from tests.wire import Wire, wire_to
 
 ENTITY = "@e@k"
 FIRST, LAST = -62_135_596_800, 253_402_300_799
@@ -58,12 +57,12 @@ def is_past(time: Timestamp) -> bool:
 
 def test_a_start_for_any_time_is_found_again(emulator: Emulator, wire: Wire) -> None:
     for number, time in enumerate(TIMES):
-        start(wire, str(number), scheduledStartTimestamp=time)
+        wire.start(str(number), scheduledStartTimestamp=time)
     restart(emulator)
     for number, time in enumerate(TIMES):
-        assert state_of(wire, str(number)).scheduledStartTimestamp == time
-    with work_items_of(wire) as items:
-        start(wire, "last")
+        assert wire.state(str(number)).scheduledStartTimestamp == time
+    with wire.working() as items:
+        wire.start("last")
         expected = {str(number) for number, time in enumerate(TIMES) if is_past(time)} | {"last"}
         assert {next(items).orchestratorRequest.instanceId for _ in expected} == expected
 
@@ -85,9 +84,9 @@ def test_an_activity_that_was_scheduled_at_any_time_is_noted(
     emulator: Emulator, wire: Wire
 ) -> None:
     """A worker that rewinds an orchestration writes its history anew, times and all."""
-    start(wire, "i")
-    with work_items_of(wire) as items:
-        reply(wire, next(items), completed(orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED))
+    wire.start("i")
+    with wire.working() as items:
+        wire.answer(next(items), completion(pb.ORCHESTRATION_STATUS_FAILED))
         wire.call("RewindInstance", pb.RewindInstanceRequest(instanceId="i"))
         item = next(items)
         asked = [
@@ -96,12 +95,12 @@ def test_an_activity_that_was_scheduled_at_any_time_is_noted(
         ]
         history = [*item.orchestratorRequest.pastEvents[:-1], *asked]
         rewritten = pb.RewindOrchestrationAction(newHistory=history)
-        reply(wire, item, pb.OrchestratorAction(id=1, rewindOrchestration=rewritten))
-        reply(wire, next(items))
+        wire.answer(item, pb.OrchestratorAction(id=1, rewindOrchestration=rewritten))
+        wire.answer(next(items))
     if emulator.db_file is None:
         return  # Only after a start is what a history has open offered to workers.
     restart(emulator)
-    with work_items_of(wire) as items:
+    with wire.working() as items:
         assert {next(items).activityRequest.taskId for _ in TIMES} == set(range(len(TIMES)))
     restart(emulator)
     hub = emulator.hubs["default"]
@@ -109,16 +108,6 @@ def test_an_activity_that_was_scheduled_at_any_time_is_noted(
         found = hub.store.instance("i")
         assert found is not None
         assert set(found.dispatch_times) == {(n, nanoseconds(time)) for n, time in enumerate(TIMES)}
-
-
-def reply(wire: Wire, item: pb.WorkItem, *actions: pb.OrchestratorAction) -> None:
-    """Answer a turn."""
-    response = pb.OrchestratorResponse(
-        instanceId=item.orchestratorRequest.instanceId,
-        completionToken=item.completionToken,
-        actions=actions,
-    )
-    wire.call("CompleteOrchestratorTask", response)
 
 
 def query(**fields: Any) -> tuple[str, Any]:
@@ -131,11 +120,6 @@ def id_list(**fields: Any) -> tuple[str, Any]:
 
 def entity_query(**fields: Any) -> tuple[str, Any]:
     return "QueryEntities", pb.QueryEntitiesRequest(query=pb.EntityQuery(**fields))
-
-
-def purge(**fields: Any) -> tuple[str, Any]:
-    wanted = pb.PurgeInstanceFilter(**fields)
-    return "PurgeInstances", pb.PurgeInstancesRequest(purgeInstanceFilter=wanted)
 
 
 @pytest.mark.parametrize(
@@ -157,19 +141,11 @@ def test_a_question_may_name_any_time(
         assert len(getattr(until, found_in)) == (not is_past(time))
 
 
-def test_a_purge_may_name_any_time(wire: Wire) -> None:
-    for time in TIMES:
-        make_ended_instance_and_entity(wire)
-        since = wire.call(*purge(createdTimeFrom=time)).deletedInstanceCount
-        until = wire.call(*purge(createdTimeTo=time)).deletedInstanceCount
-        assert (since, until) == (is_past(time), not is_past(time))
-
-
 def make_ended_instance_and_entity(wire: Wire) -> None:
-    start(wire, "i")
+    wire.start("i")
     wire.call("TerminateInstance", pb.TerminateRequest(instanceId="i"))
     wire.call("SignalEntity", pb.SignalEntityRequest(instanceId=ENTITY, name="add"))
-    with work_items_of(wire) as items:
+    with wire.working() as items:
         batch = pb.EntityBatchResult(
             completionToken=next(items).completionToken,
             results=[pb.OperationResult(success={})],
@@ -178,38 +154,16 @@ def make_ended_instance_and_entity(wire: Wire) -> None:
         wire.call("CompleteEntityTask", batch)
 
 
-def test_a_page_may_begin_after_any_time(wire: Wire) -> None:
-    start(wire, "i")
-    wire.call("TerminateInstance", pb.TerminateRequest(instanceId="i"))
-    for time in (2**63 - 1, 2**63, 10**20, nanoseconds(TIMES[-1])):
-        token = {"value": f"{time}|x"}
-        assert not wire.call(*query(continuationToken=token)).orchestrationState
-        assert not wire.call(*id_list(lastInstanceKey=token)).instanceIds
-    for wrong in ("1" * 22, "-1", "1.5", "x"):
-        code, _ = wire.refusal(*query(continuationToken={"value": f"{wrong}|x"}))
-        assert code is grpc.StatusCode.INVALID_ARGUMENT
-
-
 def test_pages_follow_one_another_where_64_bits_hold_no_time() -> None:
     with Emulator(skip_time=True) as emulator, wire_to(emulator) as wire:
         due = Timestamp(seconds=LATEST // SECOND - 1)
         request = pb.SignalEntityRequest(instanceId=ENTITY, name="add", scheduledTime=due)
         wire.call("SignalEntity", request)
-        with work_items_of(wire) as items:
+        with wire.working() as items:
             next(items)
         for instance_id in ("a", "b"):
-            start(wire, instance_id)
+            wire.start(instance_id)
         first = wire.call(*query(maxInstanceCount=1))
         second = wire.call(*query(continuationToken=first.continuationToken))
         listed = [*first.orchestrationState, *second.orchestrationState]
         assert [one.instanceId for one in listed] == ["a", "b"]
-
-
-def test_a_page_of_the_dashboard_may_name_any_time(path: Path) -> None:
-    with Emulator(db_file=path, dashboard_port=0) as emulator, wire_to(emulator) as wire:
-        start(wire, "i")
-        for time in ("0001-01-01", "1677-01-01", "2263-01-01", "9999-12-31T23:59:59"):
-            for end in ("from", "to"):
-                address = f"{emulator.dashboard_url}/taskhubs/default?{end}={time}"
-                with urllib.request.urlopen(address, timeout=5) as page:
-                    assert page.status == 200

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dts_emulator.hub.leases import Kind, Leases, WorkerStream, WorkItem
-from tests.streams import GRACE, receive, worker_stream_from
+from tests.streams import GRACE, new_stream, receive
 
 
 class AnyInterleaving(RuleBasedStateMachine):
@@ -33,7 +33,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 3), names=st.sampled_from([{"a"}, {"b"}, {"a", "b"}]))
     def connect(self, limit: int, names: set[str]) -> None:
-        stream = worker_stream_from(limit, names=names)
+        stream = new_stream(limit, names=names)
         self.leases.connect(stream)
         self.streams.append(stream)
 
@@ -77,10 +77,13 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @invariant()
     def each_pending_item_is_in_one_place(self) -> None:
+        items = list(self.leases.items())
+        assert len(items) == len(self.pending)
+        assert {*items} == self.pending
         held = [i for s in self.streams for items in s.held.values() for i in items]
-        waiting = [item for queue in self.leases._waiting.values() for item in queue]
-        assert len(held) + len(waiting) + len(self.leases._resting) == len(self.pending)
-        assert {*held, *waiting, *self.leases._resting} == self.pending
+        waiting = [item for queue in self.leases.waiting_items() for item in queue]
+        assert len({*held, *waiting}) == len(held) + len(waiting)
+        assert {*held} == {item for item in items if item.holder is not None}
 
     @invariant()
     def no_limit_is_exceeded(self) -> None:
@@ -90,22 +93,21 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @invariant()
     def nothing_waits_while_a_worker_is_free_for_it(self) -> None:
-        for (kind, name, version), queue in self.leases._waiting.items():
-            if queue:
-                takers = [s for s in self.streams if s.accepts(kind, name, version)]
-                assert not any(stream.has_room(kind) for stream in takers)
+        for item, *_ in self.leases.waiting_items():
+            takers = [s for s in self.streams if s.accepts(item.kind, item.name, item.version)]
+            assert not any(stream.has_room(item.kind) for stream in takers)
 
     def teardown(self) -> None:
         """Whatever has happened: two good workers finish the rest, each item once."""
         for stream in self.streams:
             self.leases.disconnect(stream, self.now)
         self.leases.expire(self.now + 2 * GRACE)
-        rescuer = worker_stream_from()
+        rescuer = new_stream()
         self.leases.connect(rescuer)
         finished = [self.leases.complete(item.token) for item in receive(rescuer)]
         assert set(finished) == self.pending
         assert len(finished) == len(self.pending)
-        assert not self.leases._items
+        assert not list(self.leases.items())
 
 
 AnyInterleaving.TestCase.settings = settings(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.hub.leases import ABANDON_BACKOFF_SECONDS, Kind, Leases, WorkerStream, WorkItem
-from tests.streams import GRACE, receive, worker_stream_from
+from dts_emulator.hub.task_hub import TaskHub
+from dts_emulator.hub.worker_api import Workers, worker_stream_from
+from tests.processes import wait_until
+from tests.streams import GRACE, new_stream, receive
 
 
 def offer(leases: Leases, name: str = "work", kind: Kind = Kind.ACTIVITY) -> WorkItem:
@@ -21,7 +25,7 @@ def leases() -> Leases:
 
 @pytest.fixture
 def stream(leases: Leases) -> WorkerStream:
-    stream = worker_stream_from()
+    stream = new_stream()
     leases.connect(stream)
     return stream
 
@@ -29,7 +33,7 @@ def stream(leases: Leases) -> WorkerStream:
 def test_an_item_waits_until_a_worker_connects(leases: Leases) -> None:
     item = offer(leases)
     assert leases.waiting() == 1
-    stream = worker_stream_from()
+    stream = new_stream()
     leases.connect(stream)
     assert receive(stream) == [item]
     assert leases.waiting() == 0
@@ -48,7 +52,7 @@ def test_an_unknown_token_completes_and_abandons_nothing(leases: Leases) -> None
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_stream_holds_no_more_than_it_asks_for(leases: Leases, kind: Kind) -> None:
-    stream = worker_stream_from(limit=2)
+    stream = new_stream(limit=2)
     leases.connect(stream)
     items = [offer(leases, kind=kind) for _ in range(5)]
     assert receive(stream) == items[:2]
@@ -57,7 +61,7 @@ def test_a_stream_holds_no_more_than_it_asks_for(leases: Leases, kind: Kind) -> 
 
 
 def test_a_full_stream_of_activities_still_takes_orchestrators(leases: Leases) -> None:
-    stream = worker_stream_from(limit=1)
+    stream = new_stream(limit=1)
     leases.connect(stream)
     offer(leases), offer(leases)
     turn = offer(leases, kind=Kind.ORCHESTRATOR)
@@ -65,7 +69,7 @@ def test_a_full_stream_of_activities_still_takes_orchestrators(leases: Leases) -
 
 
 def test_streams_share_the_items_evenly(leases: Leases) -> None:
-    streams = [worker_stream_from(limit=50) for _ in range(3)]
+    streams = [new_stream(limit=50) for _ in range(3)]
     for stream in streams:
         leases.connect(stream)
     for _ in range(30):
@@ -74,7 +78,7 @@ def test_streams_share_the_items_evenly(leases: Leases) -> None:
 
 
 def test_an_item_goes_to_a_stream_that_accepts_it(leases: Leases) -> None:
-    left, right = worker_stream_from(names={"left"}), worker_stream_from(names={"right"})
+    left, right = new_stream(names={"left"}), new_stream(names={"right"})
     leases.connect(left)
     leases.connect(right)
     first, second, nobody = offer(leases, "right"), offer(leases, "left"), offer(leases, "other")
@@ -85,7 +89,7 @@ def test_an_item_goes_to_a_stream_that_accepts_it(leases: Leases) -> None:
 
 
 def test_an_item_nobody_accepts_does_not_block_those_behind_it(leases: Leases) -> None:
-    stream = worker_stream_from(names={"wanted"})
+    stream = new_stream(names={"wanted"})
     offer(leases, "unwanted")
     wanted = offer(leases, "wanted")
     leases.connect(stream)
@@ -95,7 +99,7 @@ def test_an_item_nobody_accepts_does_not_block_those_behind_it(leases: Leases) -
 def test_names_take_turns_so_that_a_long_queue_of_one_holds_up_no_other(leases: Leases) -> None:
     for name in ("work", "work", "work", "aggregate"):
         offer(leases, name)
-    stream = worker_stream_from(limit=1)
+    stream = new_stream(limit=1)
     leases.connect(stream)
     names = []
     while received := receive(stream):
@@ -109,7 +113,7 @@ def test_after_the_grace_an_item_goes_to_another_worker(
 ) -> None:
     item = offer(leases)
     receive(stream)
-    other = worker_stream_from()
+    other = new_stream()
     leases.connect(other)
     assert leases.disconnect(stream, now=10) == 10 + GRACE
     leases.expire(now=10 + GRACE - 0.1)
@@ -133,7 +137,7 @@ def test_what_a_worker_has_not_been_sent_goes_to_another_at_once(
     leases: Leases, stream: WorkerStream
 ) -> None:
     item = offer(leases)
-    other = worker_stream_from()
+    other = new_stream()
     leases.connect(other)
     assert leases.disconnect(stream, now=10) is None
     assert receive(other) == [item]
@@ -153,7 +157,7 @@ def test_items_that_come_back_keep_their_turn(leases: Leases, stream: WorkerStre
     leases.disconnect(stream, now=0)
     later = offer(leases)
     leases.expire(now=GRACE)
-    other = worker_stream_from()
+    other = new_stream()
     leases.connect(other)
     assert receive(other) == [*items, later]
 
@@ -167,7 +171,7 @@ def test_what_a_worker_leaves_goes_on_in_the_order_in_which_it_was_offered(
     receive(stream)
     leases.disconnect(stream, 0)
     leases.expire(GRACE)
-    another = worker_stream_from()
+    another = new_stream()
     leases.connect(another)
     assert [item.name for item in receive(another)] == names
 
@@ -180,7 +184,7 @@ def test_the_late_result_of_an_activity_counts_while_nobody_has_been_faster(
     receive(stream)
     leases.disconnect(stream, now=0)
     leases.expire(now=GRACE)
-    leases.connect(worker_stream_from())
+    leases.connect(new_stream())
     second_token = item.token
     assert leases.complete(first_token) is item
     assert leases.complete(second_token) is None
@@ -205,7 +209,7 @@ def test_an_abandoned_item_goes_to_another_worker_at_once(
 ) -> None:
     item = offer(leases, kind=kind)
     receive(stream)
-    other = worker_stream_from()
+    other = new_stream()
     leases.connect(other)
     for _ in range(5):
         offer(leases, kind=kind)
@@ -225,7 +229,7 @@ def test_an_item_that_is_given_back_again_rests(leases: Leases, stream: WorkerSt
 
 
 def test_a_worker_gets_other_work_while_what_it_gave_back_rests(leases: Leases) -> None:
-    stream = worker_stream_from(limit=1)
+    stream = new_stream(limit=1)
     leases.connect(stream)
     refused, other = offer(leases), offer(leases)
     leases.abandon(refused.token, now=0)
@@ -241,7 +245,7 @@ def test_an_earlier_holder_cannot_abandon_for_the_present_one(
     receive(stream)
     leases.disconnect(stream, now=0)
     leases.expire(now=GRACE)
-    other = worker_stream_from()
+    other = new_stream()
     leases.connect(other)
     leases.abandon(old_token, now=GRACE)
     assert item.holder is other
@@ -254,3 +258,35 @@ def test_a_stream_ends_once(leases: Leases, stream: WorkerStream) -> None:
     assert leases.disconnect(stream, now=0) is None
     assert not leases.has(stream)
     assert stream.outbox.get_nowait() is None
+
+
+# When a task hub looks at its leases again: never before they are over
+
+
+# Times at which a grace of 0.05 s, added as a float, ends later than the same in whole nanoseconds.
+TIMES = [1_790_371_269_849_576_330, 1_790_498_593_116_432_391, 1_790_280_928_754_111_609]
+
+
+@pytest.mark.parametrize("begin", TIMES)
+def test_an_item_that_rests_goes_on_when_the_timer_says_so(begin: int) -> None:
+    time = [begin]
+    hub = TaskHub("hub", lease_grace=0.05, clock=lambda: time[0])
+    workers = Workers(hub)
+    stream = worker_stream_from(pb.GetWorkItemsRequest())
+    with hub.lock:
+        hub.create_instance(_started())
+        hub.leases.connect(stream)
+        stream.outbox.get_nowait()
+    workers.disconnect(stream)
+    assert hub.leases.waiting() == 0
+    due = hub.timers.next_due()
+    assert due is not None
+    time[0] = due
+    hub.timers.wake()
+    wait_until(lambda: hub.leases.waiting() == 1, "it waits for another worker", seconds=20)
+    hub.close()
+
+
+def _started() -> pb.ExecutionStartedEvent:
+    instance = pb.OrchestrationInstance(instanceId="id")
+    return pb.ExecutionStartedEvent(name="o", orchestrationInstance=instance)

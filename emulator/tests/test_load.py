@@ -3,47 +3,31 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from durabletask import task
-from durabletask.azuremanaged.client import DurableTaskSchedulerClient
-from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
+from durabletask.client import TaskHubGrpcClient
 from durabletask.entities import EntityInstanceId
 
 from dts_emulator import Emulator
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import Filter
 from tests.parts import square, sum_of_squares, waiting
-from tests.processes import PATIENCE_SECONDS, endpoint_of, running, wait_until
+from tests.processes import PATIENCE_SECONDS, wait_until
 from tests.programs import (
     end_of,
     new_client,
     output_of,
     program_of,
-    quiet,
     run,
-    wait_for_status,
 )
-
-
-def waiting_clients(hub: TaskHub) -> int:
-    """Return how many clients wait for an instance of the hub."""
-    return len(hub.waiters)
-
-
-@pytest.fixture
-def hub(emulator: Emulator) -> TaskHub:
-    return emulator.hubs["default"]
+from tests.sizes import sizes
 
 
 @pytest.fixture
@@ -58,11 +42,11 @@ def test_300_clients_wait_at_once_while_work_goes_on(
     instance_id = client.schedule_new_orchestration(waiting)
     with ThreadPoolExecutor(300) as pool:
         outputs = [pool.submit(output_of, client, instance_id) for _ in range(300)]
-        wait_until(lambda: waiting_clients(hub) == 300, "300 clients wait")
+        wait_until(lambda: len(hub.waiters) == 300, "300 clients wait")
         assert run(client, sum_of_squares, input=50) == sum(n * n for n in range(50))
         client.raise_orchestration_event(instance_id, "go", data="all of you")
         assert {future.result() for future in outputs} == {"all of you"}
-    assert waiting_clients(hub) == 0
+    assert len(hub.waiters) == 0
 
 
 def test_a_client_that_goes_away_frees_its_place_at_once(emulator: Emulator, hub: TaskHub) -> None:
@@ -74,72 +58,14 @@ def test_a_client_that_goes_away_frees_its_place_at_once(emulator: Emulator, hub
         waits = [threading.Thread(target=wait, args=(client,)) for _ in range(10)]
         for thread in waits:
             thread.start()
-        wait_until(lambda: waiting_clients(hub) == 10, "ten clients wait")
-    wait_until(lambda: waiting_clients(hub) == 0, "nobody waits any more", seconds=10)
+        wait_until(lambda: len(hub.waiters) == 10, "ten clients wait")
+    wait_until(lambda: len(hub.waiters) == 0, "nobody waits any more", seconds=10)
     for thread in waits:
         thread.join(PATIENCE_SECONDS)
 
 
-def test_a_wait_that_times_out_frees_its_place(emulator: Emulator, hub: TaskHub) -> None:
-    with new_client(emulator) as client, pytest.raises(TimeoutError):
-        client.wait_for_orchestration_completion("nothing", timeout=0.2)
-    wait_until(lambda: waiting_clients(hub) == 0, "nobody waits any more", seconds=10)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return how much CPU time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
-def test_it_is_idle_while_a_worker_and_100_clients_wait() -> None:
-    seconds = 4.0
-    with (
-        running("-m", "dts_emulator", "--port", "0", "--dashboard-port", "0") as emulator,
-        ExitStack() as stack,
-    ):
-        emulator.wait_for_line("Task hubs")
-        endpoint = endpoint_of(emulator)
-        worker = stack.enter_context(running("-m", "tests.fan_out_worker", ENDPOINT=endpoint))
-        worker.wait_for_line("Successfully connected")
-        client = DurableTaskSchedulerClient(
-            host_address=endpoint,
-            taskhub="default",
-            token_credential=None,
-            secure_channel=False,
-            logger=quiet,
-        )
-
-        def wait() -> None:
-            with pytest.raises(grpc.RpcError):
-                client.wait_for_orchestration_completion("nothing", timeout=PATIENCE_SECONDS)
-
-        pool = stack.enter_context(ThreadPoolExecutor(100))
-        waits = [pool.submit(wait) for _ in range(100)]
-        client.get_orchestration_state("nothing")  # The calls before it have been taken.
-        before = cpu_seconds(emulator.pid)
-        time.sleep(seconds)  # What is measured is that nothing happens.
-        used = cpu_seconds(emulator.pid) - before
-        emulator.kill()
-        for future in waits:
-            future.result()
-        client.close()
-    assert used / seconds < 0.02
-
-
-def contents(hub: TaskHub) -> dict[str, int]:
-    """Return the size of every collection that a hub and its parts keep."""
-    return {
-        f"{type(keeper).__name__}.{name}": len(value)
-        for keeper in (hub, hub.store, hub.leases, hub.timers, hub.waiters)
-        for name, value in vars(keeper).items()
-        if hasattr(value, "__len__") and not isinstance(value, str) and name != "_streams"
-    }
-
-
 def test_nothing_is_left_of_what_is_purged(hub: TaskHub, client: TaskHubGrpcClient) -> None:
-    before = contents(hub)
+    before = sizes(hub)
     for count in range(5):
         run(client, sum_of_squares, input=count + 1)
     instance_id = client.schedule_new_orchestration(waiting)
@@ -148,7 +74,7 @@ def test_nothing_is_left_of_what_is_purged(hub: TaskHub, client: TaskHubGrpcClie
     end_of(client, instance_id)
     kept = [weakref.ref(instance) for instance in hub.store.newest(Filter(), 0, 100)[0]]
     assert client.purge_orchestrations_by(recursive=True).deleted_instance_count == 6
-    assert contents(hub) == before
+    assert sizes(hub) == before
     gc.collect()
     assert [reference() for reference in kept] == [None] * 6
 
@@ -171,11 +97,3 @@ def test_nothing_is_left_of_an_orchestration_that_continues_as_new_again_and_aga
         assert len(client.get_orchestration_history(instance_id)) < 12
         client.purge_orchestrations_by()
     assert hub.store.count_by_status(Filter()) == {}
-
-
-def test_instances_that_wait_for_days_cost_no_thread(client: TaskHubGrpcClient) -> None:
-    before = threading.active_count()
-    ids = [client.schedule_new_orchestration(waiting) for _ in range(200)]
-    for instance_id in ids:
-        wait_for_status(client, instance_id, OrchestrationStatus.RUNNING)
-    assert threading.active_count() < before + 100

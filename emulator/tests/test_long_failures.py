@@ -12,18 +12,10 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
 from dts_emulator.engine.failures import MAX_CAUSES, MAX_TEXT, shorten
+from tests.actions import completion
 from tests.programs import end_of as sdk_end_of
 from tests.programs import program_of
-from tests.wire import (
-    Wire,
-    answer,
-    completed,
-    end_of,
-    start,
-    state_of,
-    wire_to,
-    work_items_of,
-)
+from tests.wire import Wire, wire_to
 
 
 @pytest.fixture
@@ -34,7 +26,7 @@ def wire(emulator: Emulator) -> Iterator[Wire]:
 
 @pytest.fixture
 def items(wire: Wire) -> Iterator[Iterator[pb.WorkItem]]:
-    with work_items_of(wire) as items:
+    with wire.working() as items:
         yield items
 
 
@@ -58,10 +50,10 @@ def types_in(details: pb.TaskFailureDetails) -> list[str]:
 def test_a_long_chain_of_causes_is_cut_and_says_how_many_were_left_out(
     wire: Wire, items: Iterator[pb.WorkItem]
 ) -> None:
-    start(wire, "id")
+    wire.start("id")
     failed = pb.ORCHESTRATION_STATUS_FAILED
-    answer(wire, next(items), completed(orchestrationStatus=failed, failureDetails=chain_of(90)))
-    details = end_of(wire, "id").failureDetails
+    wire.answer(next(items), completion(failed, failureDetails=chain_of(90)))
+    details = wire.end("id").failureDetails
     assert types_in(details) == ["Wrapper"] * (MAX_CAUSES - 2) + ["CausesLeftOut", "Root"]
     for _ in range(MAX_CAUSES - 2):
         details = details.innerFailure
@@ -84,14 +76,14 @@ def test_a_chain_that_is_wrapped_and_cut_again_and_again_counts_them_all() -> No
 def test_a_failure_with_endless_words_is_shortened(
     wire: Wire, items: Iterator[pb.WorkItem]
 ) -> None:
-    start(wire, "id")
+    wire.start("id")
     details = pb.TaskFailureDetails(errorType="E", errorMessage="x" * 5_000_000)
     deep = details.properties["deep"]
     for _ in range(30):
         deep = deep.list_value.values.add()
     failed = pb.ORCHESTRATION_STATUS_FAILED
-    answer(wire, next(items), completed(orchestrationStatus=failed, failureDetails=details))
-    kept = end_of(wire, "id").failureDetails
+    wire.answer(next(items), completion(failed, failureDetails=details))
+    kept = wire.end("id").failureDetails
     assert kept.errorMessage.endswith(f"({5_000_000 - MAX_TEXT:,} characters were left out)")
     assert not kept.properties
 
@@ -107,5 +99,5 @@ def test_sub_orchestrations_120_deep_pass_their_failure_up() -> None:
         state = sdk_end_of(client, instance_id)
         assert state.runtime_status is OrchestrationStatus.FAILED
         with wire_to(emulator) as wire:
-            details = state_of(wire, instance_id).failureDetails
+            details = wire.state(instance_id).failureDetails
     assert len(types_in(details)) <= MAX_CAUSES

@@ -11,17 +11,19 @@ from pathlib import Path
 
 import grpc
 import pytest
+from durabletask.client import TaskHubGrpcClient
 
 from dts_emulator import Emulator
 from dts_emulator.store.file import StateFile
 from dts_emulator.store.pending import Changes
-from tests.processes import Program, running, wait_until
+from tests.processes import running, wait_until
 from tests.programs import new_client
 from tests.state_files import client_of, emulator_of
 from tests.test_command_line import health_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody move an open file")
 
+LOST = "was moved, removed or replaced"
 INTERNAL_ERROR = """
 import sys
 from dts_emulator import __main__
@@ -33,10 +35,6 @@ def write(self, connection):
 Changes.write = write
 sys.exit(__main__.main())
 """
-
-
-def move(path: Path) -> None:
-    path.rename(path.with_name("elsewhere.db"))
 
 
 def remove(path: Path) -> None:
@@ -61,9 +59,9 @@ def write_over(path: Path) -> None:
     path.write_bytes(b"no database " * 1000)
 
 
-def refused_start(program: Program) -> str:
+def refused_start(client: TaskHubGrpcClient) -> str:
     """Return why an emulator refuses to start an orchestration."""
-    with client_of(program) as client, pytest.raises(grpc.RpcError) as refused:
+    with pytest.raises(grpc.RpcError) as refused:
         client.schedule_new_orchestration("o")
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     return str(refused.value.details())
@@ -84,21 +82,29 @@ def test_a_folder_that_cannot_be_entered_any_more_is_noticed_too(tmp_path: Path)
         folder.rename(tmp_path / "elsewhere")
         folder.write_text("no folder")
         wait_until(lambda: emulator.problem, "it is noticed")
-        assert "was moved, removed or replaced" in str(emulator.problem)
+        assert LOST in str(emulator.problem)
 
 
-@pytest.mark.parametrize("harm", [move, remove, replace, remove_log, empty, write_over])
-def test_a_file_that_is_moved_or_replaced_is_noticed_without_a_call(
-    path: Path, harm: Callable[[Path], None]
+@pytest.mark.parametrize("harm", [remove, replace, remove_log, empty, write_over])
+def test_a_file_that_is_removed_or_replaced_is_noticed_without_a_call(
+    path: Path, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with emulator_of(path) as program:
-        with client_of(program) as client:
-            client.schedule_new_orchestration("o")
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
+        client.schedule_new_orchestration("o")
         harm(path)
+        wait_until(lambda: emulator.problem, "it is noticed")
+        assert LOST in refused_start(client)
+        assert caplog.text.count(LOST) == 1
+
+
+def test_an_emulator_whose_file_was_moved_says_so_once_and_ends_with_status_1(path: Path) -> None:
+    with emulator_of(path) as program, client_of(program) as client:
+        client.schedule_new_orchestration("o")
+        path.rename(path.with_name("elsewhere.db"))
         wait_until(lambda: health_of(program) == 503, "the health check says so")
-        assert "was moved, removed or replaced" in refused_start(program)
-        program.wait_for_line("was moved, removed or replaced")
-        assert program.stderr.count("was moved, removed or replaced") == 1
+        assert LOST in refused_start(client)
+        program.wait_for_line(LOST)
+        assert program.stderr.count(LOST) == 1
         assert program.stop().status == 1
 
 
@@ -117,12 +123,11 @@ def test_the_emulator_goes_on_once_its_file_is_back(path: Path) -> None:
 
 
 def test_no_change_is_acknowledged_that_went_to_a_file_that_is_gone(path: Path) -> None:
-    with emulator_of(path) as program:
+    with Emulator(db_file=path) as emulator, new_client(emulator) as client:
         copy = path.with_name("copy.db")
         shutil.copy(path, copy)
         copy.rename(path)
-        assert "was moved, removed or replaced" in refused_start(program)  # At once: no wait.
-        program.kill()
+        assert LOST in refused_start(client)  # At once: no wait.
 
 
 def test_no_change_is_acknowledged_whose_file_goes_while_it_is_written(
@@ -133,7 +138,7 @@ def test_no_change_is_acknowledged_whose_file_goes_while_it_is_written(
     def write_and_move(changes: Changes, connection: sqlite3.Connection) -> None:
         write(changes, connection)
         if path.exists():
-            move(path)
+            path.rename(path.with_name("elsewhere.db"))
 
     monkeypatch.setattr(Changes, "write", write_and_move)
     with Emulator(db_file=path) as emulator, new_client(emulator) as client:
@@ -147,7 +152,8 @@ def test_an_internal_error_of_the_writer_is_noticed(path: Path) -> None:
     with running("-c", INTERNAL_ERROR, *ports, "--db-file", str(path)) as program:
         program.wait_for_line("Task hubs")
         for _ in range(2):
-            assert "OverflowError: too large for SQLite" in refused_start(program)
+            with client_of(program) as client:
+                assert "OverflowError: too large for SQLite" in refused_start(client)
         assert health_of(program) == 503
         finished = program.stop()
     assert finished.status == 1

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from durabletask import task
-from durabletask.client import EntityQuery, OrchestrationStatus, TaskHubGrpcClient
+from durabletask.client import EntityQuery, TaskHubGrpcClient
 from durabletask.entities import DurableEntity, EntityInstanceId
 
-from dts_emulator import Emulator
 from tests.parts import GATES
 from tests.processes import PATIENCE_SECONDS, wait_until
 from tests.programs import (
-    end_of,
-    functions_of,
     output_of,
-    program_of,
     run,
-    wait_for_status,
 )
 
 # The gates that an entity's operations have reached.
@@ -75,12 +69,6 @@ def at_gate(ctx: task.OrchestrationContext, gate: str) -> Any:
     return (yield ctx.call_entity(EntityInstanceId("account", gate), "pass_gate", gate))
 
 
-def signalling_later(ctx: task.OrchestrationContext, key: str) -> Any:
-    account = EntityInstanceId("account", key)
-    ctx.signal_entity(account, "add", 1, ctx.current_utc_datetime + timedelta(milliseconds=300))
-    return (yield ctx.call_entity(account, "balance"))
-
-
 def moving(ctx: task.OrchestrationContext, accounts: list[str]) -> Any:
     """Move money between two accounts; whoever reads a balance in between would lose some."""
     source, target = (EntityInstanceId("account", key) for key in accounts)
@@ -101,12 +89,6 @@ def holding(ctx: task.OrchestrationContext, key: str) -> Any:
 def wanting(ctx: task.OrchestrationContext, key: str) -> Any:
     with (yield ctx.lock_entities([EntityInstanceId("account", key)])):
         return "got it"
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TaskHubGrpcClient]:
-    with Emulator() as emulator, program_of(emulator, *functions_of(__name__)) as client:
-        yield client
 
 
 @pytest.fixture
@@ -155,26 +137,11 @@ def test_signals_are_processed_once_each(client: TaskHubGrpcClient, key: str) ->
     wait_until(lambda: balance(client, key) == 200, "200 signals are processed")
 
 
-def test_entities_signal_each_other_and_start_orchestrations(
-    client: TaskHubGrpcClient, key: str
-) -> None:
-    signal(client, key, "forward", f"{key}-other")
-    wait_until(lambda: balance(client, f"{key}-other") == 7, "the other entity has its signal")
-    signal(client, key, "audit", key)
-    wait_for_status(client, key, OrchestrationStatus.COMPLETED)
-    assert output_of(client, key) == "audited"
-
-
 def test_a_delayed_signal_arrives_at_its_time(client: TaskHubGrpcClient, key: str) -> None:
     due = datetime.now(timezone.utc) + timedelta(milliseconds=500)
     signal(client, key, "add", 4, due)
     wait_until(lambda: balance(client, key) == 4, "the signal arrives")
     assert datetime.now(timezone.utc) >= due
-
-
-def test_an_orchestration_can_signal_later(client: TaskHubGrpcClient, key: str) -> None:
-    assert run(client, signalling_later, input=key) == 0
-    wait_until(lambda: balance(client, key) == 1, "the signal arrives")
 
 
 def test_contending_orchestrations_hold_the_locks_one_after_the_other(
@@ -201,26 +168,6 @@ def test_a_locked_entity_makes_others_wait(client: TaskHubGrpcClient, key: str) 
     wait_until(lambda: balance(client, key) == 1, "the signal is processed after the lock")
 
 
-def test_a_terminated_orchestration_gives_its_locks_back(
-    client: TaskHubGrpcClient, key: str
-) -> None:
-    holder = schedule_holder(client, key)
-    client.terminate_orchestration(holder)
-    assert run(client, wanting, input=key) == "got it"
-
-
-def test_a_lock_is_not_granted_to_an_orchestration_that_has_ended_waiting(
-    client: TaskHubGrpcClient, key: str
-) -> None:
-    holder = schedule_holder(client, key)
-    gone = client.schedule_new_orchestration(wanting, input=key)
-    client.wait_for_orchestration_start(gone)
-    client.terminate_orchestration(gone)
-    end_of(client, gone)
-    client.raise_orchestration_event(holder, "release")
-    assert run(client, wanting, input=key) == "got it"
-
-
 def test_a_query_lists_entities_by_prefix_and_in_pages(client: TaskHubGrpcClient, key: str) -> None:
     for n in range(5):
         signal(client, f"{key}-{n}", "add", n)
@@ -237,39 +184,8 @@ def found(client: TaskHubGrpcClient, key: str, *, include_transient: bool) -> in
     return len(client.get_all_entities(query))
 
 
-def test_an_entity_without_state_is_listed_only_on_request(
-    client: TaskHubGrpcClient, key: str
-) -> None:
-    holder = schedule_holder(client, key)
-    assert found(client, key, include_transient=False) == 0
-    assert found(client, key, include_transient=True) == 1
-    assert client.get_entity(EntityInstanceId("account", key)) is None
-    client.raise_orchestration_event(holder, "release")
-    end_of(client, holder)
-
-
 def test_nothing_is_left_of_an_entity_that_is_deleted(client: TaskHubGrpcClient, key: str) -> None:
     signal(client, key, "add", 1)
     wait_until(lambda: balance(client, key) == 1, "the entity has state")
     signal(client, key, "delete")
     wait_until(lambda: not found(client, key, include_transient=True), "the entity is gone")
-
-
-def test_cleaning_finds_nothing_to_do(client: TaskHubGrpcClient, key: str) -> None:
-    signal(client, key, "add", 1)
-    signal(client, key, "delete")
-    wait_until(lambda: not found(client, key, include_transient=True), "the entity is gone")
-    cleaned = client.clean_entity_storage()
-    assert (cleaned.empty_entities_removed, cleaned.orphaned_locks_released) == (0, 0)
-
-
-def test_a_batch_of_large_operations_reaches_a_worker_with_default_options(
-    client: TaskHubGrpcClient, key: str
-) -> None:
-    signal(client, key, "pass_gate", key)
-    wait_until(lambda: key in AT_GATE, "the entity is busy")
-    for _ in range(12):
-        signal(client, key, "balance", "x" * 1_000_000)
-    signal(client, key, "add", 1)
-    GATES[key].set()
-    wait_until(lambda: balance(client, key) == 1, "all operations are processed")

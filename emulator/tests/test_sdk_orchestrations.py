@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from durabletask import task
-from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
+from durabletask.client import TaskHubGrpcClient
 
 from dts_emulator import Emulator
 from tests.parts import (
@@ -23,10 +21,8 @@ from tests.parts import (
 from tests.processes import wait_until
 from tests.programs import (
     end_of,
-    functions_of,
     new_client,
     output_of,
-    program_of,
     run,
     worker_of,
 )
@@ -40,21 +36,11 @@ def retrying(ctx: task.OrchestrationContext, _: Any) -> Any:
     return (yield ctx.call_activity(fail_twice, input=ctx.instance_id, retry_policy=RETRIES))
 
 
-def failing(ctx: task.OrchestrationContext, message: str) -> Any:
-    yield ctx.call_activity(reject, input=message)
-
-
 def surviving(ctx: task.OrchestrationContext, message: str) -> Any:
     try:
         yield ctx.call_activity(reject, input=message)
     except task.TaskFailedError as error:
         return [error.details.error_type.split(".")[-1], error.details.message]
-
-
-def many_timers(ctx: task.OrchestrationContext, count: int) -> Any:
-    delays = [timedelta(milliseconds=500 + n % 10) for n in range(count)]
-    yield task.when_all([ctx.create_timer(delay) for delay in delays])
-    return count
 
 
 def first_to_end(ctx: task.OrchestrationContext, _: Any) -> Any:
@@ -67,22 +53,6 @@ def telling(ctx: task.OrchestrationContext, target: str) -> Any:
     ctx.send_event(target, "first", data="from an orchestration")
     ctx.send_event(target, "second", data=2)
     yield ctx.create_timer(timedelta(milliseconds=1))
-
-
-def counting(ctx: task.OrchestrationContext, count: int) -> Any:
-    """Each execution leaves an activity and a timer behind, whose results belong to it alone."""
-    late = ctx.call_activity(slowly, input=f"{ctx.instance_id} {count}")
-    ctx.create_timer(timedelta(milliseconds=100))
-    yield ctx.call_activity(square, input=count)
-    if count < 3:
-        ctx.continue_as_new(count + 1)
-        return None
-    return (yield late)
-
-
-def slowly(_: Any, label: str) -> str:
-    threading.Event().wait(0.2)
-    return label
 
 
 def carrying_over(ctx: task.OrchestrationContext, seen: list[str]) -> Any:
@@ -99,25 +69,6 @@ def reporting(ctx: task.OrchestrationContext, _: Any) -> Any:
     ctx.set_custom_status({"step": 2})
 
 
-def leaving_work_behind(ctx: task.OrchestrationContext, _: Any) -> Any:
-    ctx.call_activity(leave_mark, input=ctx.instance_id)
-    return "done"
-    yield
-
-
-MARKS: set[str] = set()
-
-
-def leave_mark(_: Any, mark: str) -> None:
-    MARKS.add(mark)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TaskHubGrpcClient]:
-    with Emulator() as emulator, program_of(emulator, *functions_of(__name__)) as client:
-        yield client
-
-
 @pytest.mark.parametrize("count", [1, 200])
 def test_activities_fan_out_and_in(client: TaskHubGrpcClient, count: int) -> None:
     assert run(client, sum_of_squares, input=count) == sum(n * n for n in range(count))
@@ -127,57 +78,19 @@ def test_a_failing_activity_is_retried(client: TaskHubGrpcClient) -> None:
     assert run(client, retrying) == "third time lucky"
 
 
-def test_an_activity_failure_fails_the_orchestration(client: TaskHubGrpcClient) -> None:
-    state = end_of(client, client.schedule_new_orchestration(failing, input="no luck"))
-    assert state.runtime_status is OrchestrationStatus.FAILED
-    assert state.failure_details is not None
-    assert "no luck" in state.failure_details.message
-
-
 @pytest.mark.parametrize("message", ["no luck", ""], ids=["with a message", "without a message"])
 def test_an_orchestrator_sees_an_activity_fail(client: TaskHubGrpcClient, message: str) -> None:
     assert run(client, surviving, input=message) == ["Rejected", message]
-
-
-def test_thousands_of_timers_fire_without_a_thread_each(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(many_timers, input=2000)
-    before = threading.active_count()
-    client.wait_for_orchestration_start(instance_id)
-    assert threading.active_count() < before + 100
-    assert output_of(client, instance_id) == 2000
 
 
 def test_the_first_timer_wins_and_a_far_one_does_no_harm(client: TaskHubGrpcClient) -> None:
     assert run(client, first_to_end) == "fast"
 
 
-def test_external_events_arrive_in_any_case_and_order(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(waiting_twice)
-    client.raise_orchestration_event(instance_id, "SECOND", data=2)
-    client.raise_orchestration_event(instance_id, "first")
-    assert output_of(client, instance_id) == [None, 2]
-
-
 def test_an_orchestration_can_send_events(client: TaskHubGrpcClient) -> None:
     instance_id = client.schedule_new_orchestration(waiting_twice)
     run(client, telling, input=instance_id)
     assert output_of(client, instance_id) == ["from an orchestration", 2]
-
-
-def test_an_ended_orchestration_ignores_events(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(sum_of_squares, input=1)
-    before = end_of(client, instance_id)
-    client.raise_orchestration_event(instance_id, "first", data=1)
-    state = client.get_orchestration_state(instance_id)
-    assert state is not None
-    assert state.serialized_output == before.serialized_output
-
-
-def test_results_of_an_older_execution_do_not_leak_into_a_new_one(
-    client: TaskHubGrpcClient,
-) -> None:
-    instance_id = client.schedule_new_orchestration(counting, input=0)
-    assert output_of(client, instance_id) == f"{instance_id} 3"
 
 
 def test_continue_as_new_keeps_unprocessed_events_in_order(client: TaskHubGrpcClient) -> None:
@@ -200,18 +113,6 @@ def test_a_custom_status_is_seen_while_the_orchestration_runs(client: TaskHubGrp
     assert step() == 2
 
 
-def test_an_activity_that_nobody_awaits_runs_all_the_same(client: TaskHubGrpcClient) -> None:
-    instance_id = client.schedule_new_orchestration(leaving_work_behind)
-    end_of(client, instance_id)
-    wait_until(lambda: instance_id in MARKS, "the activity has run")
-
-
-def test_an_unregistered_activity_fails_the_orchestration(emulator: Emulator) -> None:
-    with program_of(emulator, sum_of_squares) as client:
-        state = end_of(client, client.schedule_new_orchestration(sum_of_squares, input=1))
-    assert state.runtime_status is OrchestrationStatus.FAILED
-
-
 def test_work_waits_for_a_worker(emulator: Emulator) -> None:
     with new_client(emulator) as client:
         instance_id = client.schedule_new_orchestration(sum_of_squares, input=2)
@@ -219,3 +120,59 @@ def test_work_waits_for_a_worker(emulator: Emulator) -> None:
             client.wait_for_orchestration_start(instance_id, timeout=0.3)
         with worker_of(emulator, sum_of_squares, square):
             assert output_of(client, instance_id) == 1
+
+
+# Sub-orchestrations
+
+
+def parent_of(ctx: task.OrchestrationContext, child: str) -> Any:
+    return (yield ctx.call_sub_orchestrator(child, input=5, instance_id=f"{ctx.instance_id}:sub"))
+
+
+def parent_of_failing(ctx: task.OrchestrationContext, _: Any) -> Any:
+    try:
+        yield ctx.call_sub_orchestrator(raising, input="no luck")
+    except task.TaskFailedError as error:
+        return [error.details.error_type.split(".")[-1], error.details.message]
+
+
+def raising(ctx: task.OrchestrationContext, message: str) -> Any:
+    raise Rejected(message)
+
+
+def who_is_my_parent(ctx: task.OrchestrationContext, rounds: int) -> Any:
+    yield ctx.call_activity(square, input=rounds)
+    if rounds:
+        ctx.continue_as_new(rounds - 1)
+        return None
+    return ctx.parent_instance_id
+
+
+def taken_id_parent(ctx: task.OrchestrationContext, _: Any) -> Any:
+    first = ctx.call_sub_orchestrator(waiting_twice, instance_id=f"{ctx.instance_id}:same")
+    try:
+        yield ctx.call_sub_orchestrator(waiting_twice, instance_id=f"{ctx.instance_id}:same")
+    except task.TaskFailedError as error:
+        return error.details.message
+    yield first
+
+
+def test_a_sub_orchestration_returns_its_result(client: TaskHubGrpcClient) -> None:
+    assert run(client, parent_of, input=sum_of_squares.__name__) == 30
+
+
+def test_a_parent_sees_the_error_type_of_its_sub_orchestration(client: TaskHubGrpcClient) -> None:
+    assert run(client, parent_of_failing) == ["Rejected", "no luck"]
+
+
+def test_a_sub_orchestration_knows_its_parent_even_after_continuing_as_new(
+    client: TaskHubGrpcClient,
+) -> None:
+    parent = client.schedule_new_orchestration(parent_of, input="who_is_my_parent")
+    assert output_of(client, parent) == parent
+
+
+def test_a_sub_orchestration_with_an_id_in_use_fails_for_its_parent(
+    client: TaskHubGrpcClient,
+) -> None:
+    assert "already exists" in run(client, taken_id_parent)

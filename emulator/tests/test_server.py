@@ -181,18 +181,6 @@ def test_it_is_healthy_from_when_grpc_serves_until_it_stops(
     assert health == [503, 200, 503]
 
 
-def test_many_run_at_once_in_one_process() -> None:
-    emulators = [Emulator() for _ in range(10)]
-    for emulator in emulators:
-        emulator.start()
-    for number, emulator in enumerate(emulators):
-        with new_client(emulator) as client:
-            client.schedule_new_orchestration(greeting, instance_id=str(number))
-            assert len(client.get_all_orchestration_states()) == 1
-    for emulator in emulators:
-        emulator.stop()
-
-
 def test_it_stops_at_once_while_clients_wait_and_a_worker_listens() -> None:
     codes: list[grpc.StatusCode] = []
     with Emulator() as emulator, program_of(emulator, waiting) as client:

@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 from dts_emulator import Emulator
 from dts_emulator.dashboard.app import create_app
 from dts_emulator.dashboard.hub_adapter import HubAdapter
-from tests.caller import Caller, activity, ended
+from tests.actions import activity, completion
 from tests.dashboard.asking import HOST
-from tests.wire import wire_to
+from tests.wire import Wire, wire_to
 
 WORDS = "has no pending task: only an external event can wake this instance"
 ON_PAGE = "No pending task: only an external event can wake this instance."
@@ -39,52 +39,52 @@ def warnings(log: pytest.LogCaptureFixture) -> int:
 
 
 def test_a_turn_that_asks_for_nothing_and_ends_nothing_is_pointed_out_once(
-    emulator: Emulator, caller: Caller, log: pytest.LogCaptureFixture
+    emulator: Emulator, wire: Wire, log: pytest.LogCaptureFixture
 ) -> None:
-    caller.start()
-    work = caller.work()
-    caller.answer(next(work))
+    wire.start()
+    work = wire.work()
+    wire.answer(next(work))
     assert warnings(log) == 1
     assert ON_PAGE in page_of(emulator)
     for _ in range(2):
-        caller.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
-        caller.answer(next(work))
+        wire.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
+        wire.answer(next(work))
     assert warnings(log) == 1
-    assert caller.state().orchestrationStatus == pb.ORCHESTRATION_STATUS_RUNNING
-    caller.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
-    caller.answer(next(work), ended())
+    assert wire.state().orchestrationStatus == pb.ORCHESTRATION_STATUS_RUNNING
+    wire.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
+    wire.answer(next(work), completion())
     assert ON_PAGE not in page_of(emulator)
 
 
-Prepare = Callable[[Caller, Iterator[pb.WorkItem]], None]
+Prepare = Callable[[Wire, Iterator[pb.WorkItem]], None]
 
 
-def an_activity_is_pending(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
-    caller.answer(next(work), activity())
+def an_activity_is_pending(wire: Wire, work: Iterator[pb.WorkItem]) -> None:
+    wire.answer(next(work), activity())
 
 
-def an_activity_was_asked_for_before(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
-    caller.answer(next(work), activity())
+def an_activity_was_asked_for_before(wire: Wire, work: Iterator[pb.WorkItem]) -> None:
+    wire.answer(next(work), activity())
     next(work)
-    caller.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
-    caller.answer(next(work))
+    wire.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
+    wire.answer(next(work))
 
 
-def an_event_has_come_meanwhile(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
+def an_event_has_come_meanwhile(wire: Wire, work: Iterator[pb.WorkItem]) -> None:
     item = next(work)
-    caller.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
-    caller.answer(item)
+    wire.call("RaiseEvent", pb.RaiseEventRequest(instanceId="id", name="news"))
+    wire.answer(item)
 
 
-def it_has_ended(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
-    caller.answer(next(work), ended())
+def it_has_ended(wire: Wire, work: Iterator[pb.WorkItem]) -> None:
+    wire.answer(next(work), completion())
 
 
-def it_is_suspended(caller: Caller, work: Iterator[pb.WorkItem]) -> None:
+def it_is_suspended(wire: Wire, work: Iterator[pb.WorkItem]) -> None:
     item = next(work)
-    caller.call("SuspendInstance", pb.SuspendRequest(instanceId="id"))
-    caller.answer(item)
-    caller.answer(next(work))
+    wire.call("SuspendInstance", pb.SuspendRequest(instanceId="id"))
+    wire.answer(item)
+    wire.answer(next(work))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,7 @@ def test_an_instance_of_which_something_is_to_come_is_not(
     prepare: Prepare, log: pytest.LogCaptureFixture
 ) -> None:
     with Emulator() as emulator, wire_to(emulator) as wire:
-        caller = Caller(wire)
-        caller.start()
-        prepare(caller, caller.work())
+        wire.start()
+        prepare(wire, wire.work())
         assert warnings(log) == 0
         assert ON_PAGE not in page_of(emulator)

@@ -18,7 +18,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dts_emulator import Emulator
 from dts_emulator.engine.events import LAST_SECOND, SECOND
 from dts_emulator.hub.skipping_clock import LATEST
-from tests.caller import Caller
 from tests.parts import GATES, RUNS, fail_once, pass_gate
 from tests.processes import wait_until
 from tests.programs import new_client, output_of, program_of, worker_of
@@ -41,37 +40,10 @@ def sleeping(ctx: task.OrchestrationContext, days: int) -> Any:
     return (ctx.current_utc_datetime - before).days
 
 
-def retrying(ctx: task.OrchestrationContext, key: str) -> Any:
-    policy = task.RetryPolicy(
-        first_retry_interval=timedelta(hours=1), max_number_of_attempts=5, backoff_coefficient=10
-    )
-    return (yield ctx.call_activity(fail_until_the_fifth_time, input=key, retry_policy=policy))
-
-
-def fail_until_the_fifth_time(_: Any, key: str) -> int:
-    RUNS[key] += 1
-    if RUNS[key] < 5:
-        raise RuntimeError("not yet")
-    return RUNS[key]
-
-
 def racing(ctx: task.OrchestrationContext, gate: str) -> Any:
     work = ctx.call_activity(pass_gate, input=gate)
     timer = ctx.create_timer(timedelta(days=1))
     return "work" if (yield task.when_any([work, timer])) is work else "timer"
-
-
-def two_timers(ctx: task.OrchestrationContext, _: Any) -> Any:
-    started = ctx.current_utc_datetime
-    passed = []
-    for hours in (5, 2, 3):
-        yield ctx.create_timer(timedelta(hours=hours))
-        passed.append(round((ctx.current_utc_datetime - started).total_seconds() / 3600))
-    return passed
-
-
-def count(entity: Any, _: Any) -> None:
-    entity.set_state(entity.get_state(int, 0) + 1)
 
 
 def test_a_timer_of_30_days_is_over_at_once(skipping: Emulator) -> None:
@@ -82,24 +54,6 @@ def test_a_timer_of_30_days_is_over_at_once(skipping: Emulator) -> None:
         turns = [e.timestamp for e in events if isinstance(e, history.OrchestratorStartedEvent)]
         assert turns == sorted(turns)
         assert turns[-1] - turns[0] > timedelta(days=30)
-
-
-def test_retries_with_a_backoff_of_hours_are_over_at_once(skipping: Emulator) -> None:
-    with program_of(skipping, retrying, fail_until_the_fifth_time) as client:
-        assert output_of(client, client.schedule_new_orchestration(retrying, input="hours")) == 5
-
-
-def test_a_start_that_is_scheduled_for_next_week_is_over_at_once(skipping: Emulator) -> None:
-    week = datetime.now(timezone.utc) + timedelta(days=7)
-    with program_of(skipping, sleeping) as client:
-        instance_id = client.schedule_new_orchestration(sleeping, input=1, start_at=week)
-        assert output_of(client, instance_id) == 1
-
-
-def test_timers_fire_in_their_order(skipping: Emulator) -> None:
-    with program_of(skipping, two_timers) as client:
-        instance_id = client.schedule_new_orchestration(two_timers)
-        assert output_of(client, instance_id) == [5, 7, 10]
 
 
 def test_a_timer_never_overtakes_an_activity_that_runs(skipping: Emulator) -> None:
@@ -140,14 +94,6 @@ def test_a_timer_of_one_task_hub_does_not_overtake_the_work_of_another(
         assert output_of(other, sleeper) == 30
 
 
-def test_a_signal_for_next_year_arrives(skipping: Emulator) -> None:
-    entity = EntityInstanceId("count", "k")
-    with program_of(skipping, count) as client:
-        later = datetime.now(timezone.utc) + timedelta(days=365)
-        client.signal_entity(entity, "count", signal_time=later)
-        wait_until(lambda: client.get_entity(entity) is not None, "the signal has arrived")
-
-
 def test_without_skip_time_a_timer_takes_its_time() -> None:
     with Emulator() as emulator, program_of(emulator, sleeping, fail_once) as client:
         instance_id = client.schedule_new_orchestration(sleeping, input=30)
@@ -166,13 +112,10 @@ def test_skip_time_goes_with_memory_alone() -> None:
 def test_a_timer_that_the_protocol_cannot_outlive_stays_unfired_and_others_fire(
     skipping: Emulator, seconds: int
 ) -> None:
-    with wire_to(skipping) as wire:
-        caller = Caller(wire)
-        caller.start("endless")
-        work = caller.work()
+    with wire_to(skipping) as wire, wire.working() as work:
+        wire.start("endless")
         never = pb.CreateTimerAction(fireAt=Timestamp(seconds=seconds, nanos=999_999_999))
-        caller.answer(next(work), pb.OrchestratorAction(id=1, createTimer=never))
-        work.cancel()  # type: ignore[attr-defined]
+        wire.answer(next(work), pb.OrchestratorAction(id=1, createTimer=never))
     with program_of(skipping, sleeping) as client:
         assert output_of(client, client.schedule_new_orchestration(sleeping, input=2)) == 2
         state = client.get_orchestration_state("endless")

@@ -12,7 +12,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from dts_emulator import Emulator
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.tags import MAX_TAG_BYTES, check_tags, display_name, has_tag, listed_tags
-from tests.wire import answer, start, state_of, wire_to, work_items_of
+from tests.wire import wire_to
 
 # {"k":"..."} has eight bytes around the value.
 LARGEST = {"k": "v" * (MAX_TAG_BYTES - 8)}
@@ -49,8 +49,8 @@ def test_larger_tags_are_refused(tags: dict[str, str]) -> None:
 
 def test_a_start_with_too_large_tags_is_an_invalid_argument(emulator: Emulator) -> None:
     with wire_to(emulator) as wire:
-        start(wire, "fits", tags=LARGEST)
-        assert state_of(wire, "fits").tags == LARGEST
+        wire.start("fits", tags=LARGEST)
+        assert wire.state("fits").tags == LARGEST
         request = pb.CreateInstanceRequest(instanceId="x", name="o", tags=TOO_LARGE)
         code, details = wire.refusal("StartInstance", request)
         assert code is grpc.StatusCode.INVALID_ARGUMENT
@@ -75,23 +75,23 @@ def new_execution(tags: dict[str, str]) -> pb.OrchestratorAction:
 def test_an_orchestrator_that_asks_for_too_large_tags_fails_for_that(
     emulator: Emulator, action: Callable[[dict[str, str]], pb.OrchestratorAction]
 ) -> None:
-    with wire_to(emulator) as wire, work_items_of(wire) as items:
-        start(wire, "fits")
-        answer(wire, next(items), action(LARGEST))
-        assert state_of(wire, "fits").orchestrationStatus == pb.ORCHESTRATION_STATUS_RUNNING
+    with wire_to(emulator) as wire, wire.working() as items:
+        wire.start("fits")
+        wire.answer(next(items), action(LARGEST))
+        assert wire.state("fits").orchestrationStatus == pb.ORCHESTRATION_STATUS_RUNNING
         next(items)
-        start(wire, "id")
-        answer(wire, next(items), action(TOO_LARGE))
-        failure = state_of(wire, "id").failureDetails
+        wire.start("id")
+        wire.answer(next(items), action(TOO_LARGE))
+        failure = wire.state("id").failureDetails
         assert failure.errorType == "InvalidRequest"
         assert failure.errorMessage.startswith(WORDS)
 
 
 def test_tags_of_an_activity_may_be_larger_and_stay_in_the_history(emulator: Emulator) -> None:
     task = pb.ScheduleTaskAction(name="a", tags=TOO_LARGE)
-    with wire_to(emulator) as wire, work_items_of(wire) as items:
-        start(wire, "id")
-        answer(wire, next(items), pb.OrchestratorAction(id=1, scheduleTask=task))
+    with wire_to(emulator) as wire, wire.working() as items:
+        wire.start("id")
+        wire.answer(next(items), pb.OrchestratorAction(id=1, scheduleTask=task))
         assert next(items).activityRequest.name == "a"
         request = pb.StreamInstanceHistoryRequest(instanceId="id")
         (chunk,) = wire.call("StreamInstanceHistory", request)

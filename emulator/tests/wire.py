@@ -43,6 +43,48 @@ class Wire:
         """Return the future of a call."""
         return self._stub(name).future(request, metadata=self._metadata)
 
+    def refusal(self, name: str, request: Any) -> tuple[grpc.StatusCode, str]:
+        """Call what must be refused; return how it was."""
+        with pytest.raises(grpc.RpcError) as refused:
+            self.call(name, request)
+        return refused.value.code(), refused.value.details() or ""
+
+    def start(self, instance_id: str = "id", name: str = "o", **fields: Any) -> None:
+        """Schedule an orchestration."""
+        request = pb.CreateInstanceRequest(instanceId=instance_id, name=name, **fields)
+        self.call("StartInstance", request)
+
+    def work(self, **fields: Any) -> Iterator[pb.WorkItem]:
+        """Connect a worker for as long as the connection lasts; return its work items."""
+        stream = self.stream("GetWorkItems", pb.GetWorkItemsRequest(**fields))
+        return (item for item in stream if not item.HasField("healthPing"))
+
+    @contextmanager
+    def working(self, **fields: Any) -> Iterator[Iterator[pb.WorkItem]]:
+        """Connect a worker for the length of a block; give its work items."""
+        stream = self.stream("GetWorkItems", pb.GetWorkItemsRequest(**fields))
+        try:
+            yield (item for item in stream if not item.HasField("healthPing"))
+        finally:
+            stream.cancel()
+
+    def answer(self, item: pb.WorkItem, *actions: pb.OrchestratorAction, **fields: Any) -> None:
+        """Answer a turn; `fields` may make the answer a wrong one."""
+        self.call("CompleteOrchestratorTask", response_to(item, *actions, **fields))
+
+    def state(self, instance_id: str = "id") -> pb.OrchestrationState:
+        """Return an instance's state, with its input and output."""
+        return self._state("GetInstance", instance_id)
+
+    def end(self, instance_id: str = "id") -> pb.OrchestrationState:
+        """Wait for an instance's end and return its state."""
+        return self._state("WaitForInstanceCompletion", instance_id)
+
+    def _state(self, rpc: str, instance_id: str) -> pb.OrchestrationState:
+        request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
+        state: pb.OrchestrationState = self.call(rpc, request).orchestrationState
+        return state
+
     def _stub(self, name: str) -> Any:
         method = METHODS[name]
         make = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
@@ -51,12 +93,6 @@ class Wire:
             request_serializer=lambda r: r if isinstance(r, bytes) else r.SerializeToString(),
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
-
-    def refusal(self, name: str, request: Any) -> tuple[grpc.StatusCode, str]:
-        """Call what must be refused; return how it was."""
-        with pytest.raises(grpc.RpcError) as refused:
-            self.call(name, request)
-        return refused.value.code(), refused.value.details() or ""
 
 
 @contextmanager
@@ -69,27 +105,6 @@ def wire_to(emulator: Emulator, **options: Any) -> Iterator[Wire]:
         yield Wire(channel)
 
 
-@contextmanager
-def work_items_of(wire: Wire, **fields: Any) -> Iterator[Iterator[pb.WorkItem]]:
-    """Be a worker for the length of a block; give what it is sent, without health pings."""
-    stream = wire.stream("GetWorkItems", pb.GetWorkItemsRequest(**fields))
-    try:
-        yield (item for item in stream if not item.HasField("healthPing"))
-    finally:
-        stream.cancel()
-
-
-def start(wire: Wire, instance_id: str, name: str = "o", **fields: Any) -> None:
-    """Schedule an orchestration."""
-    request = pb.CreateInstanceRequest(instanceId=instance_id, name=name, **fields)
-    wire.call("StartInstance", request)
-
-
-def answer(wire: Wire, item: pb.WorkItem, *actions: pb.OrchestratorAction, **fields: Any) -> None:
-    """Answer a turn; `fields` may make the answer a wrong one."""
-    wire.call("CompleteOrchestratorTask", response_to(item, *actions, **fields))
-
-
 def response_to(
     item: pb.WorkItem, *actions: pb.OrchestratorAction, **fields: Any
 ) -> pb.OrchestratorResponse:
@@ -100,27 +115,3 @@ def response_to(
         "actions": actions,
     }
     return pb.OrchestratorResponse(**(right | fields))
-
-
-def completed(**fields: Any) -> pb.OrchestratorAction:
-    """Return the action with which an orchestrator ends, well if nothing else is said."""
-    fields.setdefault("orchestrationStatus", pb.ORCHESTRATION_STATUS_COMPLETED)
-    return pb.OrchestratorAction(
-        id=-1, completeOrchestration=pb.CompleteOrchestrationAction(**fields)
-    )
-
-
-def state_of(wire: Wire, instance_id: str) -> pb.OrchestrationState:
-    """Return an instance's state, with its input and output."""
-    request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
-    state: pb.OrchestrationState = wire.call("GetInstance", request).orchestrationState
-    return state
-
-
-def end_of(wire: Wire, instance_id: str) -> pb.OrchestrationState:
-    """Wait for an instance's end and return its state."""
-    request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
-    state: pb.OrchestrationState = wire.call(
-        "WaitForInstanceCompletion", request
-    ).orchestrationState
-    return state

@@ -10,7 +10,7 @@ import pytest
 from tests.processes import PROJECT, Program, run, running
 
 NODE = shutil.which("node")
-PROGRAMS = PROJECT / "emulator" / "tests" / "interop"
+PROGRAMS = PROJECT / "emulator" / "tests" / "rest" / "interop"
 SDK = PROJECT / "emulator" / "tests" / "node_modules" / "@microsoft" / "durabletask-js"
 
 pytestmark = [

@@ -10,7 +10,7 @@ import itertools
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 logger = logging.getLogger("emulator")
 
@@ -49,6 +49,10 @@ class Timers:
 
     def __len__(self) -> int:
         return len(self._things)
+
+    def __iter__(self) -> Iterator[object]:
+        """Yield what has not been fired yet."""
+        return iter([*self._things.values()])
 
     def set(self, due: int, target: str, what: object) -> None:
         """Fire `what` at `due` (nanoseconds since 1970), immediately if that is past.

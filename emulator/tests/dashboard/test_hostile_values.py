@@ -51,9 +51,9 @@ def test_a_whole_character_written_as_two_halves_is_a_value_like_any_other() -> 
 @pytest.mark.parametrize(
     "value",
     [
-        nested(450, ",".join(["1"] * 500_000)),
-        nested(30, ",".join([f'"{"x" * 81}"'] * 12_000)),
-        "[" + ",".join([nested(30, f'"{"x" * 81}"')] * 7_000) + "]",
+        nested(450, ",".join(["1"] * 100_000)),
+        nested(30, ",".join([f'"{"x" * 81}"'] * 4_000)),
+        "[" + ",".join([nested(30, f'"{"x" * 81}"')] * 1_500) + "]",
     ],
     ids=["deep and long", "indented lines", "deep lines"],
 )

@@ -12,7 +12,8 @@ from dts_emulator.engine import effects as fx
 from dts_emulator.engine import entities
 from dts_emulator.engine.events import SECOND, event, string_value, timestamp
 from dts_emulator.engine.model import Entity
-from tests.engine.making import NOW, completion, failure, kinds, only, running, take_turn
+from tests.actions import completion
+from tests.engine.making import NOW, failure, kinds, only, running, take_turn
 
 
 def new_entity(state: str | None = None) -> Entity:

@@ -13,14 +13,9 @@ from dts_emulator.engine import instances
 from dts_emulator.engine.events import SECOND, event, string_value, unanswered
 from dts_emulator.engine.model import Activity, Timer
 from dts_emulator.engine.step_counts import summarize
+from tests.actions import COMPLETED, FAILED, TERMINATED, activity, child, completion, timer
 from tests.engine.making import (
-    COMPLETED,
-    FAILED,
     NOW,
-    TERMINATED,
-    activity,
-    child,
-    completion,
     failure,
     kinds,
     new_instance,
@@ -30,7 +25,6 @@ from tests.engine.making import (
     started,
     take_turn,
     task_completed,
-    timer,
 )
 
 PARENT = pb.ParentInstanceInfo(

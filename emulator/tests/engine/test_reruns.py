@@ -10,15 +10,9 @@ from dts_emulator.engine import instances, reruns, turns
 from dts_emulator.engine.errors import ExistsError, InvalidError, PreconditionError
 from dts_emulator.engine.events import string_value
 from dts_emulator.engine.model import Instance
+from tests.actions import COMPLETED, CONTINUED, FAILED, TERMINATED, activity, child, completion
 from tests.engine.making import (
-    COMPLETED,
-    CONTINUED,
-    FAILED,
     NOW,
-    TERMINATED,
-    activity,
-    child,
-    completion,
     kinds,
     new_instance,
     news,

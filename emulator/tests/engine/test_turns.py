@@ -10,23 +10,16 @@ from dts_emulator.engine import effects as fx
 from dts_emulator.engine import instances, turns
 from dts_emulator.engine.errors import InvalidError
 from dts_emulator.engine.events import MILLISECOND, SECOND, event, string_value
+from tests.actions import COMPLETED, FAILED, TERMINATED, activity, child, completion, sent, timer
 from tests.engine.making import (
-    COMPLETED,
-    FAILED,
     NOW,
-    TERMINATED,
-    activity,
-    child,
-    completion,
     kinds,
     new_instance,
     news,
     only,
     running,
-    sent,
     take_turn,
     task_completed,
-    timer,
 )
 
 

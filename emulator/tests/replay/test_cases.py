@@ -19,6 +19,7 @@ from tests import parts
 from tests.processes import wait_until
 from tests.programs import (
     end_of,
+    functions_of,
     is_running,
     new_client,
     program_of,
@@ -26,7 +27,7 @@ from tests.programs import (
     wait_for_status,
     worker_of,
 )
-from tests.replay.recording import History, turns_until
+from tests.replay.recording import History, renamed, turns_until
 
 Steps = Generator[Any, Any, Any]
 Context = task.OrchestrationContext
@@ -34,27 +35,29 @@ Context = task.OrchestrationContext
 SUSPENDED = OrchestrationStatus.SUSPENDED
 
 
-@contextmanager
-def recording(*functions: Callable[..., Any], **options: Any) -> Iterator[TaskHubGrpcClient]:
-    """Run a worker on an emulator without waits, and give a client."""
+@pytest.fixture(scope="module")
+def client() -> Iterator[TaskHubGrpcClient]:
+    """Give a client of an emulator without waits, whose worker knows all that is below."""
     with (
         Emulator(skip_time=True, max_payload_bytes=20_000) as emulator,
-        program_of(emulator, *functions, parts.echo, **options) as client,
+        program_of(emulator, *functions_of(__name__)) as client,
     ):
         yield client
+
+
+Replayed = Callable[[History, Callable[..., Any]], ReplayResult]
+
+
+@pytest.fixture(scope="module")
+def replayed() -> Iterator[Replayed]:
+    """Give a function that replays a history on code that need not be what it is of."""
+    with Replayer() as replayer, worker_of(replayer, *functions_of(__name__)):
+        yield lambda history, code: replayer.replay(renamed(history, code.__name__))
 
 
 def ended(client: TaskHubGrpcClient, instance_id: str) -> History:
     end_of(client, instance_id)
     return client.get_orchestration_history(instance_id)
-
-
-def replayed(history: History, code: Callable[..., Any], **options: Any) -> ReplayResult:
-    """Replay a history on a worker that knows `code` under the recorded name."""
-    started = next(event for event in history if isinstance(event, h.ExecutionStartedEvent))
-    code.__name__ = started.name
-    with Replayer() as replayer, worker_of(replayer, code, **options):
-        return replayer.replay(history)
 
 
 def code_of(history: History) -> list[str]:
@@ -116,28 +119,30 @@ def gated_otherwise(ctx: Context, _: Any) -> Steps:
     return (yield ctx.call_activity("echo", input=[second]))
 
 
-def test_events_that_came_before_they_were_awaited_are_replayed() -> None:
-    with recording(gated) as client:
-        instance_id = client.schedule_new_orchestration(gated)
-        client.raise_orchestration_event(instance_id, "second", data=2)
-        client.raise_orchestration_event(instance_id, "first", data=1)
-        history = ended(client, instance_id)
+def test_events_that_came_before_they_were_awaited_are_replayed(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    instance_id = client.schedule_new_orchestration(gated)
+    client.raise_orchestration_event(instance_id, "second", data=2)
+    client.raise_orchestration_event(instance_id, "first", data=1)
+    history = ended(client, instance_id)
     assert replayed(history, gated).ok
     assert "now:      activity echo([2])" in str(replayed(history, gated_otherwise))
 
 
-def test_a_suspended_instance_is_replayed_and_so_is_a_resumed_one() -> None:
-    with recording(gated) as client:
-        instance_id = client.schedule_new_orchestration(gated)
-        wait_until(lambda: is_running(client, instance_id), "it runs")
-        client.suspend_orchestration(instance_id)
-        wait_for_status(client, instance_id, SUSPENDED)
-        client.raise_orchestration_event(instance_id, "first", data=1)
-        client.raise_orchestration_event(instance_id, "second", data=2)
-        wait_until(lambda: events_of(client, instance_id) == 2, "the history has the events")
-        suspended = client.get_orchestration_history(instance_id)
-        client.resume_orchestration(instance_id)
-        resumed = ended(client, instance_id)
+def test_a_suspended_instance_is_replayed_and_so_is_a_resumed_one(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    instance_id = client.schedule_new_orchestration(gated)
+    wait_until(lambda: is_running(client, instance_id), "it runs")
+    client.suspend_orchestration(instance_id)
+    wait_for_status(client, instance_id, SUSPENDED)
+    client.raise_orchestration_event(instance_id, "first", data=1)
+    client.raise_orchestration_event(instance_id, "second", data=2)
+    wait_until(lambda: events_of(client, instance_id) == 2, "the history has the events")
+    suspended = client.get_orchestration_history(instance_id)
+    client.resume_orchestration(instance_id)
+    resumed = ended(client, instance_id)
     for one in (suspended, resumed):
         assert replayed(one, gated).ok
     assert replayed(suspended, gated_otherwise).ok
@@ -152,14 +157,15 @@ def early(ctx: Context, _: Any) -> Steps:
     yield
 
 
-def test_of_a_terminated_instance_what_comes_before_is_compared() -> None:
-    with recording(gated) as client:
-        instance_id = client.schedule_new_orchestration(gated)
-        wait_until(lambda: is_running(client, instance_id), "it runs")
-        client.raise_orchestration_event(instance_id, "first", data=1)
-        wait_until(lambda: events_of(client, instance_id) == 1, "the event is taken")
-        client.terminate_orchestration(instance_id, output="enough")
-        history = ended(client, instance_id)
+def test_of_a_terminated_instance_what_comes_before_is_compared(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    instance_id = client.schedule_new_orchestration(gated)
+    wait_until(lambda: is_running(client, instance_id), "it runs")
+    client.raise_orchestration_event(instance_id, "first", data=1)
+    wait_until(lambda: events_of(client, instance_id) == 1, "the event is taken")
+    client.terminate_orchestration(instance_id, output="enough")
+    history = ended(client, instance_id)
     assert replayed(history, gated).ok
     assert replayed(history, gated_otherwise).ok
     assert "now:      end: completed" in str(replayed(history, early))
@@ -174,12 +180,13 @@ def at_other_work(ctx: Context, _: Any) -> Steps:
     yield ctx.call_activity("echo", input=2)
 
 
-def test_a_terminated_instance_is_compared_up_to_its_last_step() -> None:
-    with recording(at_work) as client:
-        instance_id = client.schedule_new_orchestration(at_work)
-        wait_until(lambda: is_running(client, instance_id), "it runs")
-        client.terminate_orchestration(instance_id)
-        history = ended(client, instance_id)
+def test_a_terminated_instance_is_compared_up_to_its_last_step(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    instance_id = client.schedule_new_orchestration(at_work)
+    wait_until(lambda: is_running(client, instance_id), "it runs")
+    client.terminate_orchestration(instance_id)
+    history = ended(client, instance_id)
     assert replayed(history, at_work).ok
     assert "recorded: activity echo(1)" in str(replayed(history, at_other_work))
 
@@ -194,9 +201,10 @@ def failing_otherwise(ctx: Context, _: Any) -> Steps:
     raise parts.Rejected(f"{value} is worse")
 
 
-def test_a_failure_is_compared_by_its_type_and_message() -> None:
-    with recording(failing) as client:
-        history = ended(client, client.schedule_new_orchestration(failing))
+def test_a_failure_is_compared_by_its_type_and_message(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    history = ended(client, client.schedule_new_orchestration(failing))
     assert replayed(history, failing).ok
     result = replayed(history, failing_otherwise)
     assert "recorded: end: failed with Rejected: 1 is wrong" in str(result)
@@ -226,22 +234,22 @@ def other_start(ctx: Context, _: Any) -> Steps:
     ("code", "error"), [(too_large, "PayloadTooLarge"), (bad_child, "InvalidRequest")]
 )
 def test_a_failure_of_the_schedulers_own_says_nothing_about_the_code(
-    code: Callable[..., Any], error: str
+    client: TaskHubGrpcClient, replayed: Replayed, code: Callable[..., Any], error: str
 ) -> None:
-    with recording(code) as client:
-        instance_id = client.schedule_new_orchestration(code)
-        state = end_of(client, instance_id)
-        assert state.failure_details is not None
-        assert state.failure_details.error_type == error
-        history = client.get_orchestration_history(instance_id)
+    instance_id = client.schedule_new_orchestration(code)
+    state = end_of(client, instance_id)
+    assert state.failure_details is not None
+    assert state.failure_details.error_type == error
+    history = client.get_orchestration_history(instance_id)
     assert replayed(history, code).ok
     assert replayed(history, small).ok
     assert "step 1\n" in str(replayed(history, other_start))
 
 
-def test_a_history_that_ended_because_code_did_not_fit_is_compared_up_to_there() -> None:
-    with recording(small) as client:
-        history = turns_until(ended(client, client.schedule_new_orchestration(small)), 2)
+def test_a_history_that_ended_because_code_did_not_fit_is_compared_up_to_there(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    history = turns_until(ended(client, client.schedule_new_orchestration(small)), 2)
     turn = [event for event in history if isinstance(event, h.OrchestratorStartedEvent)][-1]
     failure = task.FailureDetails("a step is missing", "durabletask.task.NonDeterminismError", None)
     end = h.ExecutionCompletedEvent(-1, turn.timestamp, 3, failure_details=failure)
@@ -286,13 +294,14 @@ def other_failed_step(ctx: Context, key: str) -> Steps:
     return [(yield before), second]
 
 
-def test_a_rewound_instance_is_replayed_with_its_failed_step_in_the_later_turn() -> None:
-    with recording(two_steps, broken_once) as client:
-        instance_id = client.schedule_new_orchestration(two_steps, input="replay-rewound")
-        assert end_of(client, instance_id).runtime_status is OrchestrationStatus.FAILED
-        failed = client.get_orchestration_history(instance_id)
-        client.rewind_orchestration(instance_id, reason="again")
-        history = ended(client, instance_id)
+def test_a_rewound_instance_is_replayed_with_its_failed_step_in_the_later_turn(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    instance_id = client.schedule_new_orchestration(two_steps, input="replay-rewound")
+    assert end_of(client, instance_id).runtime_status is OrchestrationStatus.FAILED
+    failed = client.get_orchestration_history(instance_id)
+    client.rewind_orchestration(instance_id, reason="again")
+    history = ended(client, instance_id)
     assert "ExecutionRewound" in code_of(history)
     for one in (failed, history):
         assert str(replayed(one, two_steps)) == f"ok {instance_id}"
@@ -305,14 +314,15 @@ def test_a_rewound_instance_is_replayed_with_its_failed_step_in_the_later_turn()
 # Executions
 
 
-def test_only_the_last_execution_of_a_history_is_replayed() -> None:
-    with recording(small) as client:
-        before = ended(client, client.schedule_new_orchestration(small))
-        history = ended(client, client.schedule_new_orchestration(small))
+def test_only_the_last_execution_of_a_history_is_replayed(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    before = ended(client, client.schedule_new_orchestration(small))
+    history = ended(client, client.schedule_new_orchestration(small))
     assert replayed([*before, *history], small).ok
 
 
-def test_an_instance_that_no_worker_has_begun_fits_any_code() -> None:
+def test_an_instance_that_no_worker_has_begun_fits_any_code(replayed: Replayed) -> None:
     with Emulator() as emulator, new_client(emulator) as client:
         instance_id = client.schedule_new_orchestration("small")
         client.terminate_orchestration(instance_id)
@@ -334,10 +344,11 @@ def stubborn(ctx: Context, key: str) -> Steps:
     return (yield ctx.call_sub_orchestrator("broken_child", input=key, retry_policy=parts.RETRIES))
 
 
-def test_a_sub_orchestration_that_was_tried_again_is_replayed() -> None:
-    with recording(stubborn, broken_child, broken_once) as client:
-        instance_id = client.schedule_new_orchestration(stubborn, input="replay-child")
-        history = ended(client, instance_id)
+def test_a_sub_orchestration_that_was_tried_again_is_replayed(
+    client: TaskHubGrpcClient, replayed: Replayed
+) -> None:
+    instance_id = client.schedule_new_orchestration(stubborn, input="replay-child")
+    history = ended(client, instance_id)
     assert code_of(history).count("SubOrchestrationInstanceCreated") == 2
     assert replayed(history, stubborn).ok
 
@@ -347,9 +358,10 @@ def hurried(ctx: Context, count: int) -> Steps:
     return len((yield task.when_all(numbers)))
 
 
-def test_a_history_of_a_thousand_steps_takes_less_than_two_seconds_of_work() -> None:
-    with recording(hurried) as client:
-        history = ended(client, client.schedule_new_orchestration(hurried, input=1000))
+def test_a_history_of_a_thousand_steps_takes_less_than_two_seconds_of_work(
+    client: TaskHubGrpcClient,
+) -> None:
+    history = ended(client, client.schedule_new_orchestration(hurried, input=1000))
     with Replayer() as replayer, worker_of(replayer, hurried):
         replayer.replay(history)  # Connected, and warm.
         begun = time.process_time()

@@ -24,7 +24,7 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from dts_emulator import NoAnswerError, Replayer, ReplayResult, WorkerRefusedError
 from tests.programs import new_worker
-from tests.wire import Wire, response_to, work_items_of
+from tests.wire import Wire, response_to
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 TRACE = h.TraceContext(
@@ -56,47 +56,22 @@ def order(ctx: task.OrchestrationContext, what: str) -> Iterator[Any]:
     return (yield ctx.call_activity("reserve", input=what))
 
 
-def refusal_of(history: list[h.HistoryEvent], prepare: Callable[[Any], object]) -> str:
-    """Return why a worker that `prepare` has changed does not take a history."""
-    with Replayer() as replayer, new_worker(replayer) as worker:
-        prepare(worker)
-        worker.start()
-        with pytest.raises(WorkerRefusedError) as refused:
-            replayer.replay(history)
-    return str(refused.value)
-
-
 # What the SDK's worker refuses
 
 
-def test_an_orchestrator_that_is_not_registered_is_said_to_be() -> None:
-    why = refusal_of(one_step(), lambda worker: None)
-    assert why == "The worker does not take 'order': it has not registered it."
-
-
-def test_an_orchestrator_that_a_filter_leaves_out_is_said_to_be_unregistered() -> None:
-    def prepare(worker: Any) -> None:
-        worker.add_activity(print_nothing)
-        worker.use_work_item_filters()
-
-    why = refusal_of(one_step(), prepare)
-    assert why == "The worker does not take 'order': it has not registered it."
+def knowing_others(worker: Any) -> None:
+    worker.add_activity(print_nothing)
+    worker.use_work_item_filters()
 
 
 def print_nothing(_: Any, __: Any) -> None:
     return None
 
 
-def test_a_filter_that_accepts_other_versions_is_told_apart() -> None:
-    def prepare(worker: Any) -> None:
-        worker.add_orchestrator(order)
-        mine = OrchestrationWorkItemFilter(name="order", versions=["2.0.0"])
-        worker.use_work_item_filters(WorkItemFilters(orchestrations=[mine]))
-
-    why = refusal_of(one_step(version="1.0.0"), prepare)
-    assert why == (
-        "The worker does not take 'order' in version '1.0.0': it accepts it in other versions only."
-    )
+def filtering_versions(worker: Any) -> None:
+    worker.add_orchestrator(order)
+    mine = OrchestrationWorkItemFilter(name="order", versions=["2.0.0"])
+    worker.use_work_item_filters(WorkItemFilters(orchestrations=[mine]))
 
 
 def strict(failure: VersionFailureStrategy) -> Callable[[Any], None]:
@@ -113,17 +88,43 @@ def strict(failure: VersionFailureStrategy) -> Callable[[Any], None]:
     return prepare
 
 
-def test_a_version_that_the_worker_fails_is_a_refusal() -> None:
-    why = refusal_of(one_step(version="1.0.0"), strict(VersionFailureStrategy.FAIL))
-    assert "'1.0.0' does not match the worker version '2.0.0'" in why
+UNREGISTERED = "The worker does not take 'order': it has not registered it."
 
 
-def test_a_version_that_the_worker_gives_back_is_a_refusal() -> None:
-    why = refusal_of(one_step(version="1.0.0"), strict(VersionFailureStrategy.REJECT))
-    assert why == (
-        "The worker gives turns of 'order' in version '1.0.0' back without running them: "
-        "check the version that it accepts."
-    )
+@pytest.mark.parametrize(
+    ("prepare", "version", "why"),
+    [
+        (lambda worker: None, None, UNREGISTERED),
+        (knowing_others, None, UNREGISTERED),
+        (
+            filtering_versions,
+            "1.0.0",
+            "The worker does not take 'order' in version '1.0.0': "
+            "it accepts it in other versions only.",
+        ),
+        (
+            strict(VersionFailureStrategy.FAIL),
+            "1.0.0",
+            "'1.0.0' does not match the worker version '2.0.0'",
+        ),
+        (
+            strict(VersionFailureStrategy.REJECT),
+            "1.0.0",
+            "The worker gives turns of 'order' in version '1.0.0' back without running them: "
+            "check the version that it accepts.",
+        ),
+    ],
+    ids=["unknown", "not in its filter", "other versions", "version failed", "version rejected"],
+)
+def test_what_a_worker_refuses_is_told_apart(
+    prepare: Callable[[Any], object], version: str | None, why: str
+) -> None:
+    with Replayer() as replayer, new_worker(replayer) as worker:
+        prepare(worker)
+        worker.start()
+        with pytest.raises(WorkerRefusedError) as refused:
+            replayer.replay(one_step(version=version))
+    assert why in str(refused.value)
 
 
 def test_a_worker_that_has_the_version_takes_it() -> None:
@@ -168,7 +169,7 @@ def replaying(
     with (
         connected(timeout) as (replayer, wire),
         ThreadPoolExecutor(1) as pool,
-        work_items_of(wire, **stream) as items,
+        wire.working(**stream) as items,
     ):
         yield wire, items, pool.submit(replayer.replay, history)
 
@@ -190,7 +191,7 @@ def test_a_worker_gets_turns_without_traces_and_nothing_else() -> None:
             assert request.instanceId == "run-1"
             assert request.executionId.value == "execution-1"
             assert "traceParent" not in str(request)
-            answer(wire, item, *actions)
+            wire.answer(item, *actions)
         assert result.result(30).ok
         assert len(request.pastEvents) == 3
         assert [event.WhichOneof("eventType") for event in request.newEvents] == [
@@ -202,8 +203,8 @@ def test_a_worker_gets_turns_without_traces_and_nothing_else() -> None:
 def test_an_answer_in_parts_is_put_together() -> None:
     with replaying(one_step()[:3]) as (wire, items, result):
         item = next(items)
-        answer(wire, item, chunkIndex=Int32Value(value=0), isPartial=True)
-        answer(wire, item, reserve(), chunkIndex=Int32Value(value=1))
+        wire.answer(item, chunkIndex=Int32Value(value=0), isPartial=True)
+        wire.answer(item, reserve(), chunkIndex=Int32Value(value=1))
         assert result.result(30).ok
 
 
@@ -219,7 +220,7 @@ def test_a_worker_that_streams_histories_fetches_that_of_the_turn() -> None:
             asked = pb.StreamInstanceHistoryRequest(instanceId="run-1", forWorkItemProcessing=True)
             chunks = wire.call("StreamInstanceHistory", asked)
             assert sum(len(chunk.events) for chunk in chunks) == number
-            answer(wire, item, *actions)
+            wire.answer(item, *actions)
         assert result.result(30).ok
         other = pb.StreamInstanceHistoryRequest(instanceId="run-2")
         code, _ = wire.refusal("StreamInstanceHistory", other)
@@ -228,18 +229,18 @@ def test_a_worker_that_streams_histories_fetches_that_of_the_turn() -> None:
 
 def test_a_worker_that_wants_the_history_again_gets_the_turn_again() -> None:
     with replaying(one_step()[:3]) as (wire, items, result):
-        answer(wire, next(items), requiresHistory=True)
-        answer(wire, next(items), reserve())
+        wire.answer(next(items), requiresHistory=True)
+        wire.answer(next(items), reserve())
         assert result.result(30).ok
 
 
 def test_an_answer_to_an_earlier_turn_does_not_count() -> None:
     with replaying(one_step()) as (wire, items, result):
         first = next(items)
-        answer(wire, first, reserve())
+        wire.answer(first, reserve())
         second = next(items)
-        answer(wire, first, reserve('"late"'))
-        answer(wire, second)
+        wire.answer(first, reserve('"late"'))
+        wire.answer(second)
         assert result.result(30).ok
 
 
@@ -249,10 +250,10 @@ def test_a_turn_of_a_worker_that_is_gone_goes_to_the_next_one() -> None:
         result = pool.submit(replayer.replay, one_step()[:3])
         item = next(lost)
         lost.cancel()
-        with work_items_of(wire) as items:
-            answer(wire, next(items), reserve())
+        with wire.working() as items:
+            wire.answer(next(items), reserve())
             assert result.result(30).ok
-            answer(wire, item, reserve('"late"'))
+            wire.answer(item, reserve('"late"'))
 
 
 def test_a_worker_that_does_not_answer_is_given_up() -> None:
@@ -274,5 +275,5 @@ def test_other_calls_are_unimplemented() -> None:
     with replaying(one_step()[:3]) as (wire, items, result):
         code, _ = wire.refusal("StartInstance", pb.CreateInstanceRequest(name="order"))
         assert code is grpc.StatusCode.UNIMPLEMENTED
-        answer(wire, next(items), reserve())
+        wire.answer(next(items), reserve())
         assert result.result(30).ok

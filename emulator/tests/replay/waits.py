@@ -37,41 +37,10 @@ def timer_first(ctx: Context, request: str) -> Steps:
 
 
 @change("approval-answered", "turn 1, step 1\n  recorded: timer until ")
-def more_patience(ctx: Context, request: str) -> Steps:
-    answer = ctx.wait_for_external_event("answer")
-    yield task.when_any([answer, ctx.create_timer(timedelta(days=2, seconds=1))])
-    return answer.get_result()
-
-
-@change("approval-answered", "turn 2, step 2\n  recorded: timer until ")
-def other_event(ctx: Context, request: str) -> Steps:
-    answer = ctx.wait_for_external_event("reply")
-    yield task.when_any([answer, ctx.create_timer(timedelta(days=2))])
-    yield ctx.create_timer(timedelta(hours=1))
-    return answer.get_result()
-
-
-@change("approval-answered", "turn 1, step 1\n  recorded: timer until ")
 def event_instead_of_timer(ctx: Context, request: str) -> Steps:
     answer = yield ctx.wait_for_external_event("answer")
     yield ctx.create_timer(timedelta(hours=1))
     return answer
-
-
-@change("approval-answered", "turn 2, step 2\n  recorded: timer until ")
-def timer_instead_of_event(ctx: Context, request: str) -> Steps:
-    yield ctx.create_timer(timedelta(days=2))
-    yield ctx.create_timer(timedelta(hours=1))
-    return "yes"
-
-
-@change("approval-answered", "now:      event done({")
-def other_data(ctx: Context, request: str) -> Steps:
-    answer = ctx.wait_for_external_event("answer")
-    yield task.when_any([answer, ctx.create_timer(timedelta(days=2))])
-    yield ctx.create_timer(timedelta(hours=1))
-    ctx.send_event("archive", "done", data={"request": request, "answer": answer.get_result()})
-    return answer.get_result()
 
 
 @change("approval-answered", 'now:      event done({"request": "r"}) to attic')
@@ -88,13 +57,6 @@ def other_event_that_never_came(ctx: Context, request: str) -> Steps:
     answer = ctx.wait_for_external_event("reply")
     yield task.when_any([answer, ctx.create_timer(timedelta(days=2))])
     return "timed out"
-
-
-@change("approval-late", 'recorded: end: completed with "timed out"')
-def fails_when_late(ctx: Context, request: str) -> Steps:
-    answer = ctx.wait_for_external_event("answer")
-    yield task.when_any([answer, ctx.create_timer(timedelta(days=2))])
-    raise TimeoutError("late")
 
 
 @change("approval-waiting")
@@ -132,50 +94,11 @@ def other_order_of_locks(ctx: Context, amount: int) -> Steps:
     return left
 
 
-@change("transfer", "now:      entity call @balance@a add(")
-def no_lock(ctx: Context, amount: int) -> Steps:
-    left = yield ctx.call_entity(SOURCE, "add", -amount)
-    yield ctx.call_entity(TARGET, "add", amount)
-    ctx.signal_entity(JOURNAL, "add", 1)
-    return left
-
-
 @change("transfer", "recorded: entity lock of @balance@a, @balance@b ")
 def one_lock_less(ctx: Context, amount: int) -> Steps:
     with (yield ctx.lock_entities([SOURCE])):
         left = yield ctx.call_entity(SOURCE, "add", -amount)
     yield ctx.call_entity(TARGET, "add", amount)
-    return left
-
-
-@change("transfer", "entity lock of ")
-def id_before_the_lock(ctx: Context, amount: int) -> Steps:
-    ctx.new_uuid()
-    return (yield from transfer(ctx, amount))
-
-
-@change("transfer", "now:      entity call @balance@a subtract(5)")
-def other_operation(ctx: Context, amount: int) -> Steps:
-    with (yield ctx.lock_entities([SOURCE, TARGET])):
-        left = yield ctx.call_entity(SOURCE, "subtract", amount)
-        yield ctx.call_entity(TARGET, "add", amount)
-    return left
-
-
-@change("transfer", "now:      entity call @balance@b add(-5)")
-def other_entity(ctx: Context, amount: int) -> Steps:
-    with (yield ctx.lock_entities([SOURCE, TARGET])):
-        left = yield ctx.call_entity(TARGET, "add", -amount)
-        yield ctx.call_entity(SOURCE, "add", amount)
-    return left
-
-
-@change("transfer", "now:      entity call @balance@b add(4)")
-def other_input_of_an_operation(ctx: Context, amount: int) -> Steps:
-    with (yield ctx.lock_entities([SOURCE, TARGET])):
-        left = yield ctx.call_entity(SOURCE, "add", -amount)
-        yield ctx.call_entity(TARGET, "add", amount - 1)
-    ctx.signal_entity(JOURNAL, "add", 1)
     return left
 
 
@@ -210,16 +133,6 @@ def counter(ctx: Context, total: int) -> Steps:
 
 
 @change("counter")
-def one_call_for_the_end(ctx: Context, total: int) -> Steps:
-    total = yield ctx.call_activity(
-        "plus", input=[total, (yield ctx.wait_for_external_event("number"))]
-    )
-    if total < 6:
-        return ctx.continue_as_new(total, save_events=True)
-    return total
-
-
-@change("counter")
 def other_way_of_continuing(ctx: Context, total: int) -> Steps:
     number = yield ctx.wait_for_external_event("number")
     total = yield ctx.call_activity("plus", input=[total, number])
@@ -234,12 +147,6 @@ def counts_further(ctx: Context, total: int) -> Steps:
     number = yield ctx.wait_for_external_event("number")
     total = yield ctx.call_activity("plus", input=[total, number])
     ctx.continue_as_new(total, save_events=True)
-
-
-@change("counter", "now:      activity plus([3, 3, 0])")
-def other_sum(ctx: Context, total: int) -> Steps:
-    number = yield ctx.wait_for_external_event("number")
-    return (yield ctx.call_activity("plus", input=[total, number, 0]))
 
 
 @change("counter", "step 1\n  recorded: activity plus([3, 3])\n  now:      nothing")

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from dts_emulator.engine.errors import ExistsError, NotFoundError
 from dts_emulator.engine.events import SECOND, timestamp
 from dts_emulator.engine.model import Activity, Instance, Timer
+from dts_emulator.hub.leases import Kind
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import Filter, Store
 from dts_emulator.store.file import StateFile
@@ -59,7 +60,8 @@ class Cuts(RuleBasedStateMachine):
         self.simulation.connect()
         # The states since the last one that is on disk for certain.
         self.states: list[State] = []
-        self.on_disk: bytes = b""
+        self.watching = sqlite3.connect(self.path)
+        self.version: object = None
 
     @rule(instance_id=IDS)
     def start(self, instance_id: str) -> None:
@@ -128,10 +130,12 @@ class Cuts(RuleBasedStateMachine):
     @invariant()
     def the_file_holds_a_state_that_the_hub_was_in(self) -> None:
         self.states.append(state_of(self.simulation.hub, self.ids))
+        version = self.watching.execute("PRAGMA data_version").fetchone()
+        if version == self.version:
+            return  # No transaction since.
+        self.version = version
         cut = Path(self.folder.name) / "cut.db"
         copy(self.path, cut)
-        if (now := cut.read_bytes()) == self.on_disk:
-            return  # No transaction since.
         file = StateFile(cut)
         again = Simulation(file.store("hub"), self.simulation.time)
         try:
@@ -141,13 +145,13 @@ class Cuts(RuleBasedStateMachine):
         finally:
             again.hub.close()
             file.close()
-        self.on_disk = now
 
     def teardown(self) -> None:
         """Go on from what is on disk, to the end."""
         cut = Path(self.folder.name) / "last.db"
         copy(self.path, cut)
         self.simulation.hub.close()
+        self.watching.close()
         self.file.close()
         file = StateFile(cut)
         again = Simulation(file.store("hub"), self.simulation.time)
@@ -186,13 +190,18 @@ def state_of(hub: TaskHub, ids: set[str]) -> State:
             "entity": contents(entity) if entity is not None else None,
             "timers": sorted(
                 (timer.due, timer.target, timer.event.SerializeToString())
-                for timer in hub.timers._things.values()
+                for timer in hub.timers
                 if isinstance(timer, Timer)
             ),
-            "turns": sorted({*hub._turns, *hub._batching}),
-            "batches": sorted(hub._batches),
+            "turns": sorted(offered(hub, Kind.ORCHESTRATOR)),
+            "batches": sorted(offered(hub, Kind.ENTITY)),
             "activities": sorted(activities(hub)),
         }
+
+
+def offered(hub: TaskHub, kind: Kind) -> Iterator[str]:
+    """Yield the instances, or the entities, for which workers have work or may have it."""
+    return (str(item.subject) for item in hub.leases.items() if item.kind is kind)
 
 
 def activities(hub: TaskHub) -> Iterator[tuple[str, int]]:

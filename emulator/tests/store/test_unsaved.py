@@ -125,7 +125,7 @@ def test_changes_are_written_in_their_order_whatever_is_listed_meanwhile(
         changes = take(store)
         if changes is not None and threading.current_thread().name == "writer":
             has_taken.set()
-            time.sleep(0.02)
+            time.sleep(0.02)  # The moment in which another thread may list.
         return changes
 
     monkeypatch.setattr(SqliteStore, "take", take_slowly)

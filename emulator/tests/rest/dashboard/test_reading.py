@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser import needs_chromium
-from tests.dashboard.conftest import Opener
 from tests.dashboard.histories import History
 from tests.dashboard.hubs import ShownHub, family, finished_run, make_instance, running
+from tests.rest.dashboard.conftest import Opener
 
 pytestmark = needs_chromium
 
@@ -37,13 +37,6 @@ def test_local_times_survive_a_refresh(hub: ShownHub, open_page: Opener) -> None
     hub.put(make_instance("run-2", created=60))
     expect(page.locator("tbody time").first).to_have_text("2026-11-24 08:31:00")
     expect(page.locator("tbody time").last).to_have_text("2026-11-24 08:30:00")
-
-
-def test_without_javascript_times_are_in_utc_and_say_so(hub: ShownHub, open_page: Opener) -> None:
-    hub.put(finished_run())
-    page = open_page(HUB, timezone_id="Asia/Kolkata", java_script_enabled=False)
-    expect(page.locator("thead")).to_contain_text("Created (UTC)")
-    expect(page.locator("tbody time")).to_have_text("2026-11-24 03:00:00")
 
 
 def test_a_page_whose_instance_is_gone_says_so_and_asks_no_more(
@@ -193,16 +186,3 @@ def test_a_downloaded_history_is_opened_again(hub: ShownHub, open_page: Opener) 
     page.get_by_label("File").set_input_files(path)
     page.get_by_role("button", name="Open").click()
     expect(page.locator("#timeline li")).to_have_count(11)
-
-
-def test_filters_by_tag_and_creation_stay_in_the_address(hub: ShownHub, open_page: Opener) -> None:
-    hub.put(make_instance("blue", tags={"team": "blue"}))
-    hub.put(make_instance("red", tags={"team": "red"}))
-    page = open_page(HUB)
-    page.get_by_text("Created, tag").click()
-    page.get_by_label("Tag").fill("team=red")
-    page.get_by_role("button", name="Search").click()
-    expect(page.locator("tbody tr")).to_have_count(1)
-    expect(page).to_have_url(re.compile("tag=team%3Dred"))
-    page.get_by_role("link", name="Show them too").click()
-    expect(page).to_have_url(re.compile("tag=team%3Dred.*all=yes"))

@@ -20,8 +20,9 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator.engine.model import ENDED
+from tests.actions import completion
 from tests.processes import PATIENCE_SECONDS, running
-from tests.wire import Wire, answer, completed
+from tests.wire import Wire
 
 CLIENTS = 3
 ENTITIES = [f"@counter@{number}" for number in range(3)]
@@ -156,7 +157,7 @@ class Client:
             try:
                 self._call()
             except (grpc.RpcError, ValueError):  # ValueError: the channel is closed, it is over.
-                time.sleep(RETRY_SECONDS)
+                time.sleep(RETRY_SECONDS)  # No emulator takes calls for a while.
 
     def _call(self) -> None:
         calls = QUIET_CALLS if self._told.is_quiet.is_set() else ALL_CALLS
@@ -247,12 +248,12 @@ class Worker:
             with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed.
                 for item in self._wire.stream("GetWorkItems", pb.GetWorkItemsRequest()):
                     self._do(item)
-            time.sleep(RETRY_SECONDS)
+            time.sleep(RETRY_SECONDS)  # No emulator takes calls for a while.
 
     def _do(self, item: pb.WorkItem) -> None:
         match item.WhichOneof("request"):
             case "orchestratorRequest":
-                answer(self._wire, item, *self._next_actions(item.orchestratorRequest))
+                self._wire.answer(item, *self._next_actions(item.orchestratorRequest))
             case "activityRequest":
                 done = pb.ActivityResponse(
                     instanceId=item.activityRequest.orchestrationInstance.instanceId,
@@ -278,7 +279,7 @@ class Worker:
             if event.HasField("taskCompleted"):
                 self._told.hear_result(request.instanceId, event.taskCompleted.result.value)
         if any(event.HasField("taskCompleted") for event in events):
-            return [completed(result={"value": f'"{uuid.uuid4().hex}"'})]
+            return [completion(result=f'"{uuid.uuid4().hex}"')]
         if any(event.HasField("taskScheduled") for event in events):
             return []
         return [pb.OrchestratorAction(id=1, scheduleTask=pb.ScheduleTaskAction(name="a"))]
@@ -321,7 +322,7 @@ def test_whatever_a_client_was_told_is_so_after_every_kill(
         while time.monotonic() < end and not told.broken:
             with running(*emulator) as program:
                 program.wait_for_line("Task hubs")
-                time.sleep(random.uniform(*EMULATOR_SECONDS))
+                time.sleep(random.uniform(*EMULATOR_SECONDS))  # The life of this emulator.
                 told.is_quiet.set()
                 told.news.clear()
                 told.news.wait(NEWS_SECONDS)

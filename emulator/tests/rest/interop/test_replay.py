@@ -8,8 +8,8 @@ import pytest
 from durabletask.history import HistoryEvent, SubOrchestrationInstanceCreatedEvent
 
 from dts_emulator import Emulator, Replayer, ReplayResult, WorkerRefusedError
-from tests.interop.javascript import javascript, needs_javascript
 from tests.programs import end_of, new_client
+from tests.rest.interop.javascript import javascript, needs_javascript
 
 pytestmark = needs_javascript
 

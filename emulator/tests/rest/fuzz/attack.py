@@ -15,7 +15,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message_factory import GetMessageClass
 
 from dts_emulator.engine.turns import COMPLETIONS
-from tests.fuzz.messages import random_message
+from tests.rest.fuzz.messages import random_message
 from tests.wire import METHODS, Wire
 
 # With what a call may be refused. UNKNOWN and INTERNAL are the emulator's own errors.

@@ -7,10 +7,10 @@ from playwright.sync_api import Page, ViewportSize
 
 from dts_emulator.engine.model import Entity
 from tests.browser import needs_chromium
-from tests.dashboard.conftest import Opener
 from tests.dashboard.histories import History, failed_with, fan_out_fan_in, ns
 from tests.dashboard.hubs import ShownHub, family, make_instance
 from tests.dashboard.schedules import schedule
+from tests.rest.dashboard.conftest import Opener
 
 pytestmark = needs_chromium
 

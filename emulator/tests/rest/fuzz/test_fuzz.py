@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from dts_emulator import Emulator
-from tests.fuzz.attack import ANSWERS, LONG, Attacker, Call, no_error_is_logged
-from tests.fuzz.recovery import recover, run_with_the_sdk
-from tests.wire import METHODS, start, wire_to
+from tests.rest.fuzz.attack import ANSWERS, LONG, Attacker, Call, no_error_is_logged
+from tests.rest.fuzz.recovery import recover, run_with_the_sdk
+from tests.wire import METHODS, wire_to
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
 STATES = ("in memory", "in a file")
@@ -76,7 +76,7 @@ class Target:
             attacker = Attacker(wire)
             attacker.listen()
             for instance_id in "abc":
-                start(wire, instance_id)
+                wire.start(instance_id)
             for call in calls:
                 attacker.make(call)
             attacker.hang_up()

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser import needs_chromium
-from tests.dashboard.conftest import Opener
 from tests.dashboard.histories import OUTPUT
 from tests.dashboard.hubs import ShownHub, finished_run, make_instance, running
+from tests.rest.dashboard.conftest import Opener
 
 pytestmark = needs_chromium
 
@@ -141,14 +141,6 @@ def test_an_instance_is_terminated_with_a_reason(hub: ShownHub, open_page: Opene
     expect(page).to_have_url(re.compile(f"{RUN}$"))
 
 
-def test_opening_an_action_is_not_yet_doing_it(hub: ShownHub, open_page: Opener) -> None:
-    hub.put(finished_run())
-    page = open_page(RUN)
-    page.get_by_text("Purge…").click()
-    expect(page.get_by_role("button", name="Purge this instance")).to_be_visible()
-    assert hub.has("run-1")
-
-
 def test_actions_work_without_javascript(hub: ShownHub, open_page: Opener) -> None:
     hub.put(finished_run())
     page = open_page(RUN, java_script_enabled=False)
@@ -156,18 +148,6 @@ def test_actions_work_without_javascript(hub: ShownHub, open_page: Opener) -> No
     page.get_by_role("button", name="Purge this instance").click()
     expect(page.get_by_role("heading", name="Nothing has run here yet")).to_be_visible()
     assert not hub.has("run-1")
-
-
-def test_filter_search_and_paging_meet_in_the_address(hub: ShownHub, open_page: Opener) -> None:
-    for i in range(60):
-        hub.put(make_instance(f"run-{i}", created=i, status="FAILED" if i < 55 else "COMPLETED"))
-    page = open_page("/taskhubs/default")
-    page.get_by_role("link", name="Failed 55").click()
-    page.get_by_label("Part of an ID or a name").fill("RUN-")
-    page.get_by_role("button", name="Search").click()
-    page.get_by_role("link", name="Next").click()
-    expect(page.locator("tbody tr")).to_have_count(5)
-    assert page.url.endswith("?status=FAILED&search=RUN-&page=2")
 
 
 @pytest.mark.parametrize("instance_id", ["a/b", "a%2Fb", "?#& \"'", "<i>ü</i>", "x.json"])
@@ -178,20 +158,3 @@ def test_a_link_to_any_instance_id_works(
     page = open_page("/taskhubs/default")
     page.locator("tbody a").click()
     expect(page.locator("dd.id")).to_have_text(instance_id)
-
-
-def test_a_hostile_input_is_only_text(hub: ShownHub, open_page: Opener) -> None:
-    hostile = "</pre><script>document.title = 'taken over'</script>"
-    hub.put(make_instance(input=hostile))
-    page = open_page(RUN)
-    expect(page.get_by_role("region", name="Input")).to_contain_text(hostile)
-    expect(page).not_to_have_title("taken over")
-
-
-def test_a_thousand_steps_open_into_pages_of_fifty(hub: ShownHub, open_page: Opener) -> None:
-    hub.put(finished_run(items=1000))
-    page = open_page(RUN)
-    page.get_by_role("link", name="process_work_item \N{MULTIPLICATION SIGN} 1,000").click()
-    expect(page.locator("#timeline li")).to_have_count(50)
-    page.locator("#timeline").get_by_role("link", name="Next").click()
-    expect(page.locator("#bar-51")).to_be_visible()

@@ -10,14 +10,15 @@ import grpc
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from dts_emulator import Emulator
-from dts_emulator.engine.events import string_value
 from dts_emulator.engine.model import Instance
 from dts_emulator.hub.task_hub import TaskHub
 from dts_emulator.store import EntityFilter, Filter
+from tests.actions import completion
 from tests.parts import square, sum_of_squares
 from tests.processes import wait_until
 from tests.programs import program_of, run
-from tests.wire import Wire, answer, completed, end_of, start, wire_to
+from tests.sizes import sizes
+from tests.wire import Wire, wire_to
 
 ALL_ENTITIES = EntityFilter(with_stateless=True)
 MANY = 1_000_000
@@ -57,8 +58,8 @@ def run_with_the_sdk(emulator: Emulator) -> None:
 
 def run_ten_items(wire: Wire) -> None:
     """Check that the good worker fans ten items out and in."""
-    start(wire, TEN)
-    state = end_of(wire, TEN)
+    wire.start(TEN)
+    state = wire.end(TEN)
     assert state.output.value == "10", state
 
 
@@ -87,7 +88,7 @@ def answer_well(wire: Wire, item: pb.WorkItem) -> None:
     token = item.completionToken
     match item.WhichOneof("request"):
         case "orchestratorRequest":
-            answer(wire, item, *next_actions(item.orchestratorRequest))
+            wire.answer(item, *next_actions(item.orchestratorRequest))
         case "activityRequest":
             instance_id = item.activityRequest.orchestrationInstance.instanceId
             task_id = item.activityRequest.taskId
@@ -107,12 +108,12 @@ def next_actions(request: pb.OrchestratorRequest) -> list[pb.OrchestratorAction]
     """Return what the orchestrator of ten items does next; any other one ends."""
     events = [*request.pastEvents, *request.newEvents]
     if request.instanceId != TEN:
-        return [completed()]
+        return [completion()]
     if not any(event.HasField("taskScheduled") for event in events):
         item = pb.ScheduleTaskAction(name="item")
         return [pb.OrchestratorAction(id=number, scheduleTask=item) for number in range(10)]
     results = sum(event.HasField("taskCompleted") for event in events)
-    return [completed(result=string_value("10"))] if results == 10 else []
+    return [completion(result="10")] if results == 10 else []
 
 
 def end_all(hub: TaskHub, wire: Wire) -> None:
@@ -147,12 +148,7 @@ def check_nothing_is_left(hub: TaskHub) -> None:
     """Check that a task hub keeps nothing of what was ended and purged."""
     assert instances_of(hub) == []
     assert hub.store.count_by_status(Filter()) == {}
-    assert not list(hub.leases.items())
-    assert not hub.leases._waiting
-    assert not hub._turns
-    assert not hub._batches
-    assert len(hub.waiters) == 0
-    with hub.timers._changed:
-        # A signal may have been sent to an entity for the year 9999; it will come.
-        left = [target for target in hub.timers._of_target if target and target[0] != "@"]
-    assert left == []
+    new = TaskHub("new")
+    assert sizes(hub, hub.leases, hub.waiters) == sizes(new, new.leases, new.waiters)
+    # A signal may have been sent to an entity for the year 9999; it will come.
+    assert len(hub.timers) == len(list(hub.store.timers()))

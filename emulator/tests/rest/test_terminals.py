@@ -19,16 +19,12 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
 
-from dts_emulator import Emulator
-from dts_emulator.engine.errors import InvalidError
 from tests.processes import (
     PATIENCE_SECONDS,
     PROJECT,
-    Finished,
     Program,
     endpoint_of,
     environment,
-    run,
     running,
     wait_until,
 )
@@ -143,49 +139,6 @@ def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
     finally:
         process.kill()
         process.communicate()
-
-
-# Names and numbers
-
-
-BAD_NAMES = ["a/b", "x.json", "", "größe", "a\nb", ".", "..", ".hidden", "a b", "x" * 65, "a%2Fb"]
-
-
-@pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_task_hub_that_has_no_page_or_cannot_be_called_is_refused(name: str) -> None:
-    with pytest.raises(InvalidError, match="task hub name"):
-        Emulator(task_hubs=[name])
-
-
-@pytest.mark.parametrize("name", ["a/b", "größe", "a\nforged line"])
-def test_such_a_name_is_status_2_in_lines_that_it_cannot_forge(name: str) -> None:
-    for finished in (
-        run("-m", "dts_emulator", "--task-hubs", name),
-        run("-m", "dts_emulator", DTS_TASK_HUB_NAMES=name),
-    ):
-        assert_explained(finished)
-        assert not any(line.startswith("forged") for line in finished.stderr.splitlines())
-
-
-@pytest.mark.parametrize(
-    ("flag", "value"),
-    [
-        ("--port", "٣"),
-        ("--dashboard-port", "²"),
-        ("--max-payload-bytes", "٣"),
-        ("--max-payload-bytes", "9" * 5000),
-        ("--lease-grace", "٣"),
-        ("--lease-grace", "1_0"),
-    ],
-)
-def test_what_is_no_number_here_is_status_2(flag: str, value: str) -> None:
-    assert_explained(run("-m", "dts_emulator", f"{flag}={value}"))
-
-
-def assert_explained(finished: Finished) -> None:
-    assert finished.status == 2
-    assert "error: argument" in finished.stderr
-    assert "Traceback" not in finished.stderr
 
 
 # Files

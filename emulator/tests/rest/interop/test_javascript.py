@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.interop.javascript import answer, needs_javascript
+from tests.rest.interop.javascript import answer, needs_javascript
 
 pytestmark = [pytest.mark.system, needs_javascript]
 

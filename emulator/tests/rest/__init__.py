@@ -1,0 +1,1 @@
+"""What every change need not run: other programs, browsers, long runs."""

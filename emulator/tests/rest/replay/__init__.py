@@ -1,0 +1,1 @@
+"""The command that replays histories, as people run it."""
