@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+from urllib.request import urlopen
 
+from durabletask import task
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from dts_emulator import Emulator
 from dts_emulator.dashboard.models import InstanceDetail
 from dts_emulator.dashboard.sdk_history import public_event
 from dts_emulator.dashboard.turns import log_of, turns_of
 from tests.dashboard.asking import page, plain
 from tests.dashboard.histories import History, at
 from tests.dashboard.hubs import ShownHub, make_instance
+from tests.parts import GATES, RUNS, Rejected, pass_gate
+from tests.processes import wait_until
+from tests.programs import program_of
 
 RUN = "/taskhubs/default/instances/run-1"
 
@@ -73,6 +80,36 @@ def test_results_that_come_after_a_failure_count_as_completed_steps_everywhere()
     assert re.search(r"All 5 \S+ Completed 4 \S+ Failed 1 ", shown)
     assert "Unfinished" not in shown
     assert "after the end" in shown
+
+
+def test_results_after_the_failure_of_a_real_run_count_in_one_place() -> None:
+    gates = [f"after-failure-{number}" for number in range(4)]
+
+    def failing(_: Any, __: Any) -> None:
+        raise Rejected("no")
+
+    def fan_out(ctx: task.OrchestrationContext, _: Any) -> Any:
+        steps = [ctx.call_activity(pass_gate, input=gate) for gate in gates]
+        yield ctx.call_activity(failing)
+        yield task.when_all(steps)
+
+    with (
+        Emulator(dashboard_port=0) as emulator,
+        program_of(emulator, fan_out, pass_gate, failing) as client,
+    ):
+        client.schedule_new_orchestration(fan_out, instance_id="run-1")
+        wait_until(lambda: all(RUNS[gate] for gate in gates), "all steps run")
+        client.wait_for_orchestration_completion("run-1", timeout=30)
+        for gate in gates:
+            GATES[gate].set()
+
+        def shown() -> str:
+            with urlopen(f"{emulator.dashboard_url}{RUN}", timeout=10) as answer:
+                return plain(answer.read().decode())
+
+        wait_until(lambda: "5 of 5 steps done, 1 failed" in shown(), "all results are counted")
+        assert re.search(r"All 5 \S+ Completed 4 \S+ Failed 1 ", shown())
+        assert "Unfinished" not in shown()
 
 
 def test_a_turn_is_one_line_until_it_is_opened() -> None:
