@@ -89,7 +89,7 @@ def test_results_after_the_failure_of_a_real_run_count_in_one_place() -> None:
         raise Rejected("no")
 
     def fan_out(ctx: task.OrchestrationContext, _: Any) -> Any:
-        steps = [ctx.call_activity(pass_gate, input=gate) for gate in gates]
+        steps: list[task.Task[Any]] = [ctx.call_activity(pass_gate, input=gate) for gate in gates]
         yield ctx.call_activity(failing)
         yield task.when_all(steps)
 
