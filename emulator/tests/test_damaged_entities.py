@@ -60,7 +60,13 @@ def program(path: Path) -> Iterator[tuple[Emulator, TaskHubGrpcClient]]:
         yield emulator, client
 
 
-@pytest.fixture(params=[*DAMAGES.values()], ids=[*DAMAGES])
+# One of each kind, for tests whose worker takes a second to stop.
+of_each_kind = pytest.mark.parametrize(
+    "damaged", ["state", "time", "huge queue_from"], indirect=True
+)
+
+
+@pytest.fixture(params=DAMAGES)
 def damaged(request: pytest.FixtureRequest, path: Path) -> Path:
     """Give a state file with two entities, of which one is damaged."""
     with Emulator(db_file=path):
@@ -72,11 +78,12 @@ def damaged(request: pytest.FixtureRequest, path: Path) -> Path:
                 "VALUES (1, ?, 0, 0, 0, '1')",
                 (entity_id,),
             )
-        statement = f"UPDATE entities SET {request.param} WHERE id = '@box@bad'"
+        statement = f"UPDATE entities SET {DAMAGES[request.param]} WHERE id = '@box@bad'"
         assert connection.execute(statement).rowcount == 1
     return path
 
 
+@of_each_kind
 def test_requests_for_it_are_refused_with_the_reason(damaged: Path) -> None:
     with program(damaged) as (emulator, client):
         for request in (
@@ -105,6 +112,7 @@ def test_the_list_page_shows_the_others_and_names_it(damaged: Path) -> None:
         assert (status, "cannot be read from the state file" in own) == (503, True)
 
 
+@of_each_kind
 @pytest.mark.parametrize("orchestrator", [calling, locking])
 def test_a_run_that_needs_it_fails_with_the_reason_and_a_line_in_the_log(
     damaged: Path, orchestrator: Any, caplog: pytest.LogCaptureFixture
@@ -123,6 +131,7 @@ def test_a_run_that_needs_it_fails_with_the_reason_and_a_line_in_the_log(
         assert whole.get_locked_by() is None
 
 
+@of_each_kind
 def test_it_can_be_purged_and_used_again(damaged: Path) -> None:
     with program(damaged) as (emulator, client):
         with wire_to(emulator) as wire:

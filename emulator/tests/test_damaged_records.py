@@ -77,6 +77,11 @@ DAMAGES = {
     "WHERE kind = 3 AND owner = (SELECT number FROM instances WHERE id = 'child')",
 }
 
+# One of each kind, for tests whose worker takes a second to stop.
+of_each_kind = pytest.mark.parametrize(
+    "damaged", ["absurd number", "tags", "history", "dispatch times"], indirect=True
+)
+
 # A list does not read the parts of a record.
 IN_PARTS = {
     "history",
@@ -131,6 +136,7 @@ def page_of(emulator: Emulator, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+@of_each_kind
 def test_it_is_refused_with_the_reason_and_hides_no_other_until_a_run_replaces_it(
     damaged: Path,
 ) -> None:
@@ -157,6 +163,7 @@ def test_it_can_be_purged(damaged: Path) -> None:
         assert [one.instance_id for one in client.get_all_orchestration_states()] == ["whole"]
 
 
+@of_each_kind
 def test_the_list_page_shows_the_others_and_its_own_page_says_what_is_wrong(damaged: Path) -> None:
     with program(damaged) as (emulator, _):
         status, listed = page_of(emulator, "/taskhubs/default")
@@ -179,6 +186,7 @@ def test_the_list_page_names_a_record_whose_row_is_damaged(
         assert "damaged: " in page_of(emulator, "/taskhubs/default")[1]
 
 
+@pytest.mark.parametrize("damaged", sorted({"absurd number", *IN_PARTS}), indirect=True)
 def test_an_event_for_it_is_refused_and_saving_continues(damaged: Path) -> None:
     with program(damaged) as (emulator, client):
         for change in (
