@@ -29,8 +29,8 @@ up: .venv/dev ## Keep an emulator (DB=file for its state) and WORKERS=1 workers 
 # Much of the time is waiting. The tests start many programs: compile their modules once.
 test test-rest test-all: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev ## Run the tests that a change needs (under 90 seconds)
-	pytest -n 4 $(PYTEST_ARGS)
-	cd emulator && pytest -n 4 $(PYTEST_ARGS)
+	pytest -n 6 $(PYTEST_ARGS)
+	cd emulator && pytest -n 6 $(PYTEST_ARGS)
 
 test-rest: .venv/dev emulator/tests/node_modules ## Run all other tests
 	pytest -n 6 tests/rest $(PYTEST_ARGS)
