@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from itertools import count
 from typing import Any
 
@@ -51,7 +51,8 @@ def uses_uuid(ctx: Context, _: Any) -> Any:
 
 
 def uses_clock(ctx: Context, _: Any) -> Any:
-    yield ctx.create_timer(datetime.utcfromtimestamp(time.time_ns() / 1e9 + 60))
+    now = datetime.fromtimestamp(time.time_ns() / 1e9, timezone.utc)
+    yield ctx.create_timer(now.replace(tzinfo=None) + timedelta(minutes=1))
 
 
 def uses_counter(ctx: Context, _: Any) -> Any:
