@@ -209,21 +209,25 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
         try:
             yield
         except TimeoutError:
-            if client.get_orchestration_state(instance_id, fetch_payloads=False) is None:
-                self.output_of(client, None)
-            hint = f" {PENDING}" if _is_pending(client, instance_id) else ""
+            state = client.get_orchestration_state(instance_id, fetch_payloads=False)
+            if state is None:
+                raise self._gone() from None
+            hint = f" {PENDING}" if state.runtime_status is OrchestrationStatus.PENDING else ""
             message = f"Still not completed after {self._timeout:g} s.{hint} {self.outcome()}"
             raise ClientError(Exit.TIMED_OUT, message) from None
         finally:
             ended.set()
             watcher.join(timeout=5)
 
+    def _gone(self) -> ClientError:
+        reason = "it was purged, or the emulator restarted without --db-file"
+        message = f"Orchestration '{self._instance_id}' no longer exists: {reason}."
+        return ClientError(Exit.UNREACHABLE, f"{message} Start the client again.")
+
     def output_of(self, client: TaskHubGrpcClient, state: OrchestrationState | None) -> Any:
         """Return the output of an orchestration; raise ClientError unless it has completed."""
         if state is None:
-            reason = "it was purged, or the emulator restarted without --db-file"
-            message = f"Orchestration '{self._instance_id}' no longer exists: {reason}."
-            raise ClientError(Exit.UNREACHABLE, f"{message} Start the client again.")
+            raise self._gone()
         if state.runtime_status is OrchestrationStatus.COMPLETED:
             self._outcome = "The orchestration has completed."
             with suppress(ValueError, RecursionError):  # Not JSON, or too deeply nested.
@@ -236,11 +240,6 @@ class ClientRun(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
         page = self.page_of(state.instance_id)
         trace = f" Its page has the stack trace: {page}" if page else ""
         raise ClientError(Exit.FAILED, f"The orchestration failed: {reason}.{trace}")
-
-
-def _is_pending(client: TaskHubGrpcClient, instance_id: str) -> bool:
-    state = client.get_orchestration_state(instance_id, fetch_payloads=False)
-    return state is not None and state.runtime_status is OrchestrationStatus.PENDING
 
 
 def _watch(
@@ -259,7 +258,8 @@ def _watch(
                     bar.refresh()
                 if time.monotonic() > hint_at:
                     hint_at = float("inf")
-                    if _is_pending(client, instance_id):
+                    state = client.get_orchestration_state(instance_id, fetch_payloads=False)
+                    if state and state.runtime_status is OrchestrationStatus.PENDING:
                         logger.warning(f"{PENDING} Is one running, with this TASKHUB?")
 
 
